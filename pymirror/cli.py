@@ -1,0 +1,238 @@
+"""Options in, one function of ``commands`` called, exit code out. The only user of click.
+
+A command's modules are imported when it runs, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from pymirror.errors import ExitCode, InterruptedRunError, PymirrorError, TerminatedError
+from pymirror.spec.units import parse_duration
+
+if TYPE_CHECKING:
+    from pymirror.commands.decide import Ports
+    from pymirror.console import Terminal
+    from pymirror.spec.model import Spec
+    from pymirror.workers import Stop
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_EPILOG = """\b
+Exit codes: 0 all is published; 1 something wanted could not be had; 2 bad usage or spec;
+3 another run holds the lock; 4 refused by a safety limit; 5 verify found damage;
+130 interrupted; 143 terminated."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, epilog=_EPILOG)
+@click.version_option(package_name="pymirror", message="pymirror %(version)s")
+def cli() -> None:
+    """Builds offline package indexes from a spec.
+
+    A spec, mirror.yaml, says what the mirror must hold; `sync` makes it so. The result is a folder of static files that
+    any web server serves, and that pip reads without one.
+    """
+
+
+def _common(function: F) -> F:
+    """The spec, -q, -v and --json: the same for every verb."""
+    for decorate in (
+        click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout."),
+        click.option("-v", "--verbose", is_flag=True, help="Tell of every retry, and list every failure."),
+        click.option("-q", "--quiet", is_flag=True, help="Tell only of errors."),
+        click.argument("spec", default="mirror.yaml", metavar="[SPEC]", type=click.Path(path_type=Path)),
+    ):
+        function = decorate(function)
+    return function
+
+
+class _Duration(click.ParamType[float]):
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        seconds = value if isinstance(value, float) else parse_duration(str(value))
+        if seconds is None:
+            self.fail(f'"{value}" is not a duration; write "30 min", "12 h", "7 days"', param, ctx)
+        return seconds
+
+
+@cli.command("sync")
+@_common
+@click.option("--allow-shrink", is_flag=True, help="Publish even where more than a tenth of the files would go.")
+def sync_command(spec: Path, quiet: bool, verbose: bool, as_json: bool, allow_shrink: bool) -> None:
+    """Make the tree hold what SPEC (default: mirror.yaml) says.
+
+    Downloads what is new, verifies it, and then publishes all pages in one step. What the spec no longer wants leaves
+    the pages; its files stay until `prune`.
+    """
+
+    def work(loaded: Spec, ports: Ports, terminal: Terminal) -> ExitCode:
+        from pymirror.commands.sync import sync
+
+        report = sync(loaded, ports, allow_shrink=allow_shrink)
+        terminal.json(report.as_json()) if as_json else None
+        terminal.sync_report(report)
+        return report.exit_code
+
+    _run(spec, work, quiet=quiet, verbose=verbose)
+
+
+@cli.command("plan")
+@_common
+def plan_command(spec: Path, quiet: bool, verbose: bool, as_json: bool) -> None:
+    """Show what `sync` would add, remove and download. Writes nothing."""
+
+    def work(loaded: Spec, ports: Ports, terminal: Terminal) -> ExitCode:
+        from pymirror.commands.plan import plan
+
+        report = plan(loaded, ports)
+        terminal.json(report.as_json()) if as_json else terminal.plan_report(report)
+        return report.exit_code
+
+    _run(spec, work, quiet=quiet, verbose=verbose)
+
+
+@cli.command("verify")
+@_common
+def verify_command(spec: Path, quiet: bool, verbose: bool, as_json: bool) -> None:
+    """Check every page, link, size and hash of the published tree.
+
+    SPEC may also be the folder of the tree itself, which need not be writable: so a disk that was carried elsewhere is
+    checked there. Asks nobody: the disk alone is read. What is damaged is fetched again by the next `sync`.
+    """
+
+    def work(ports: Ports, terminal: Terminal) -> ExitCode:
+        from pymirror.commands.verify import verify
+
+        report = verify(ports)
+        terminal.json(report.as_json()) if as_json else terminal.verify_report(report)
+        return report.exit_code
+
+    _run_on_tree(spec, work, quiet=quiet, verbose=verbose)
+
+
+@cli.command("prune")
+@_common
+@click.option(
+    "--grace",
+    type=_Duration(),
+    default=0.0,
+    show_default="none",
+    help="Keep what left the pages less than this ago: clients may still be reading an older page.",
+)
+@click.option("-n", "--dry-run", is_flag=True, help="List what would be deleted, and delete nothing.")
+def prune_command(spec: Path, quiet: bool, verbose: bool, as_json: bool, grace: float, dry_run: bool) -> None:
+    """Delete the files of the pool that no page names any more.
+
+    SPEC may also be the folder of the tree itself.
+    """
+
+    def work(ports: Ports, terminal: Terminal) -> ExitCode:
+        from pymirror.commands.prune import prune
+
+        report = prune(ports, grace_seconds=grace, now=time.time(), dry_run=dry_run)
+        terminal.json(report.as_json()) if as_json else terminal.prune_report(report)
+        return report.exit_code
+
+    _run_on_tree(spec, work, quiet=quiet, verbose=verbose)
+
+
+def _run(spec_path: Path, work: Callable[[Spec, Ports, Terminal], ExitCode], *, quiet: bool, verbose: bool) -> NoReturn:
+    """``work`` on a spec."""
+
+    def start(terminal: Terminal, stop: Stop) -> ExitCode:
+        spec = _load_spec(spec_path)
+        return work(spec, _make_ports(spec.output, terminal, stop), terminal)
+
+    _guard(start, quiet=quiet, verbose=verbose)
+
+
+def _run_on_tree(path: Path, work: Callable[[Ports, Terminal], ExitCode], *, quiet: bool, verbose: bool) -> NoReturn:
+    """``work`` on a tree, which the spec names or which ``path`` is."""
+
+    def start(terminal: Terminal, stop: Stop) -> ExitCode:
+        output = path if path.is_dir() else _load_spec(path).output
+        return work(_make_ports(output, terminal, stop), terminal)
+
+    _guard(start, quiet=quiet, verbose=verbose)
+
+
+def _load_spec(path: Path) -> Spec:
+    from pymirror.spec.load import load_spec
+
+    return load_spec(path, read=_read_file, environ=os.environ)
+
+
+def _make_ports(output: Path, terminal: Terminal, stop: Stop) -> Ports:
+    from pymirror.commands.decide import Ports
+    from pymirror.storage.local import LocalStorage
+
+    return Ports(storage=LocalStorage(output), environ=os.environ, progress=terminal, stop=stop)
+
+
+def _guard(start: Callable[[Terminal, Stop], ExitCode], *, quiet: bool, verbose: bool) -> NoReturn:
+    """Does the work, and turns what happens into a message and the exit code."""
+    from pymirror.console import Terminal, Verbosity
+    from pymirror.workers import Stop
+
+    if quiet and verbose:
+        raise click.UsageError("-q and -v exclude each other")
+    stop = Stop()
+    _watch_signals(stop)
+    terminal = Terminal(Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL)
+    try:
+        with terminal:
+            code = start(terminal, stop)
+    except PymirrorError as error:
+        terminal.error(error)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        interrupted = InterruptedRunError()
+        terminal.error(interrupted)
+        code = interrupted.exit_code
+    except BrokenPipeError:
+        code = ExitCode.INCOMPLETE
+    _flush()
+    raise SystemExit(int(code))
+
+
+def _flush() -> None:
+    """Ends quietly where the reader of stdout or stderr went away: what was to be done is done."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _read_file(path: Path) -> bytes:
+    """A file that the user named; a pipe or a device would be read for ever."""
+    if path.exists() and not path.is_file():
+        raise IsADirectoryError(21, "not a file")
+    return path.read_bytes()
+
+
+def _watch_signals(stop: Stop) -> None:
+    """SIGTERM ends the run as Ctrl-C does, with its own exit code; SIGHUP is what a closed terminal sends."""
+
+    def terminate(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+        raise TerminatedError
+
+    signal.signal(signal.SIGTERM, terminate)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # which nohup sets
+        signal.signal(signal.SIGHUP, terminate)
+
+
+def main() -> None:
+    """The console script."""
+    cli(prog_name="pymirror")

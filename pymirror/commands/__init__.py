@@ -1,0 +1,1 @@
+"""One file per verb: each takes a Spec and the ports, and returns a report. No click, no rich, no httpx."""

@@ -1,0 +1,49 @@
+"""``pymirror prune``: deletes the files that no kept snapshot names."""
+
+from __future__ import annotations
+
+from pymirror.commands.decide import DISK_THREADS, Ports
+from pymirror.commands.report import PruneReport
+from pymirror.errors import NoMirrorError
+from pymirror.history import History
+from pymirror.layout import METADATA_SUFFIX, POOL
+from pymirror.lock import hold_lock
+from pymirror.pool import Pool
+
+
+def prune(ports: Ports, *, grace_seconds: float, now: float, dry_run: bool) -> PruneReport:
+    """Deletes what is neither on a page nor was until ``grace_seconds`` before ``now`` (seconds since the epoch).
+
+    Raises :class:`NoMirrorError` where nothing is published, :class:`DamagedIndexError` where it cannot be told what
+    is, :class:`LockedError` during a run.
+    """
+    storage = ports.storage
+    history = History(storage)
+    if history.is_empty():
+        raise NoMirrorError(storage.location)
+    with hold_lock(storage, command="prune"):
+        ports.progress.phase("pruning", items=0)
+        kept = {path for snapshot in history.kept() for _, file in snapshot.files() for path in file.paths}
+        recent, expired = history.superseded(since=now - grace_seconds)
+        graced = {path for snapshot in recent for _, file in snapshot.files() for path in file.paths} - kept
+        doomed = [path for path in storage.walk(POOL) if path not in kept and path not in graced]
+        size = sum(stat.size for path in doomed if (stat := storage.stat(path)) is not None)
+        if not dry_run:
+            _delete(ports, doomed, expired)
+    return PruneReport(
+        output=storage.location,
+        deleted=tuple(doomed),
+        size=size,
+        kept_for_grace=sum(1 for path in graced if storage.stat(path) is not None),
+        is_dry_run=dry_run,
+    )
+
+
+def _delete(ports: Ports, paths: list[str], snapshots: list[str]) -> None:
+    pool = Pool(ports.storage)
+    pool.load(progress=ports.progress, stop=ports.stop, threads=DISK_THREADS, write=True)
+    pool.forget_paths(path for path in paths if not path.endswith(METADATA_SUFFIX))
+    for path in [*paths, *snapshots]:
+        ports.stop.check()
+        ports.storage.remove(path)
+    ports.storage.sync()

@@ -1,0 +1,132 @@
+"""``pymirror verify``: every page, link, size and hash of the published tree, from the disk alone."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+from collections.abc import Iterator
+
+from pymirror.commands.decide import DISK_THREADS, Ports
+from pymirror.commands.report import Damage, VerifyReport
+from pymirror.errors import DamagedIndexError, NoMirrorError, StorageError
+from pymirror.history import History
+from pymirror.layout import LINKS_PAGE, METADATA_SUFFIX, POOL, SIMPLE
+from pymirror.lock import hold_lock
+from pymirror.pool import Pool, hash_file
+from pymirror.publish import render_pages
+from pymirror.simple.render import render_links
+from pymirror.snapshot import EMPTY, Snapshot, SnapshotFile
+from pymirror.storage.interface import Storage
+from pymirror.workers import run_ordered
+
+
+def verify(ports: Ports) -> VerifyReport:
+    """Compares the snapshot, the pool and the pages. What is damaged is fetched again by the next ``sync``.
+
+    Raises :class:`NoMirrorError` where nothing is published, :class:`LockedError` during a run.
+    """
+    storage = ports.storage
+    history = History(storage)
+    if history.is_empty():
+        raise NoMirrorError(storage.location)
+    with _lock_if_writable(storage) as is_writable:
+        snapshot, page_damages = _find_published(storage, history)
+        damages = [*page_damages, *_check_files(ports, snapshot)]
+        if is_writable:
+            _forget(ports, damages)
+        named = {path for _, file in snapshot.files() for path in file.paths}
+        return VerifyReport(
+            output=storage.location,
+            projects=len(snapshot.projects),
+            files=sum(1 for _ in snapshot.files()),
+            size=snapshot.size,
+            pages=2 * len(snapshot.projects) + 3,
+            unreferenced=sum(1 for path in storage.walk(POOL) if path not in named),
+            damages=tuple(sorted(damages)),
+        )
+
+
+def _find_published(storage: Storage, history: History) -> tuple[Snapshot, list[Damage]]:
+    """The snapshot that the pages show, and what is wrong with them.
+
+    A run that was killed between its pages and its record leaves pages that are right by the newer snapshot.
+    """
+    try:
+        candidates = history.kept()
+    except DamagedIndexError:
+        candidates = [history.current() or EMPTY]
+    checked = [(snapshot, list(_check_pages(storage, snapshot))) for snapshot in candidates]
+    return min(checked, key=lambda pair: len(pair[1]))
+
+
+@contextlib.contextmanager
+def _lock_if_writable(storage: Storage) -> Iterator[bool]:
+    """The lock, and whether it could be had: a read-only disk has no other writer either."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(hold_lock(storage, command="verify"))
+        except StorageError as error:
+            if not error.is_read_only:
+                raise
+            yield False
+        else:
+            yield True
+
+
+def _check_pages(storage: Storage, snapshot: Snapshot) -> Iterator[Damage]:
+    known = set()
+    for name, expected in itertools.chain(render_pages(snapshot), [(LINKS_PAGE, render_links(snapshot))]):
+        known.add(name)
+        page = storage.read(name)
+        if page is None:
+            yield Damage(path=name, problem="the page is missing")
+        elif page != expected:
+            yield Damage(path=name, problem="the page is not what the snapshot says")
+    for name in storage.walk(SIMPLE):
+        if name not in known:
+            yield Damage(path=name, problem="a foreign file among the pages")
+
+
+def _check_files(ports: Ports, snapshot: Snapshot) -> Iterator[Damage]:
+    files = sorted({file.path: file for _, file in snapshot.files()}.values(), key=lambda file: file.path)
+    ports.progress.phase("verifying", items=len(files), size=snapshot.size)
+
+    def check(file: SnapshotFile) -> list[Damage]:
+        found = list(_check_file(ports.storage, file))
+        ports.progress.received(file.size)
+        ports.progress.item()
+        return found
+
+    for _, found in run_ordered(files, check, threads=DISK_THREADS, stop=ports.stop):
+        yield from found
+
+
+def _check_file(storage: Storage, file: SnapshotFile) -> Iterator[Damage]:
+    stat = storage.stat(file.path)
+    if stat is None:
+        yield Damage(path=file.path, problem="the file is missing")
+    elif stat.size != file.size:
+        yield Damage(path=file.path, problem=f"the file has {stat.size} bytes, not {file.size}")
+    else:
+        sha256, blake2b = hash_file(storage.local_path(file.path))
+        if sha256 != file.sha256:
+            yield Damage(path=file.path, problem=f"the sha256 is {sha256}, not {file.sha256}")
+        elif blake2b != file.blake2b:
+            yield Damage(path=file.path, problem=f"the BLAKE2b-256 digest is {blake2b}, not what the path says")
+    if file.metadata_sha256 is not None:
+        metadata = storage.read(file.path + METADATA_SUFFIX)
+        if metadata is None:
+            yield Damage(path=file.path + METADATA_SUFFIX, problem="the metadata are missing")
+        elif hashlib.sha256(metadata).hexdigest() != file.metadata_sha256:
+            yield Damage(path=file.path + METADATA_SUFFIX, problem="the metadata are not those of the wheel")
+
+
+def _forget(ports: Ports, damages: list[Damage]) -> None:
+    """Takes damaged files out of the record of the pool, so that the next run does not trust it."""
+    paths = {damage.path.removesuffix(METADATA_SUFFIX) for damage in damages if damage.path.startswith(POOL)}
+    if not paths:
+        return
+    pool = Pool(ports.storage)
+    pool.load(progress=ports.progress, stop=ports.stop, threads=DISK_THREADS, write=True)
+    pool.forget_paths(paths)

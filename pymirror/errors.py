@@ -1,0 +1,280 @@
+"""Every deliberate error: its fields, its sentence, its hint and its exit code.
+
+The exit codes are the contract with cron: see the table in the README.
+"""
+
+from __future__ import annotations
+
+import enum
+import errno
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+
+class ExitCode(enum.IntEnum):
+    """What the process tells its caller."""
+
+    OK = 0
+    INCOMPLETE = 1  # something wanted could not be had; the rest is published
+    USAGE = 2  # bad usage or spec; nothing was touched
+    LOCKED = 3  # another run holds the mirror
+    REFUSED = 4  # a safety limit would be crossed
+    DAMAGED = 5  # verify found something wrong
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str, *, limit: int = 500) -> str:
+    """``text`` for a message: control and direction characters escaped, over-long text cut.
+
+    Names, headers and reasons come from upstream; none may move the cursor or forge a log line.
+    """
+    escaped = _UNPRINTABLE.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+    return escaped if len(escaped) <= limit else f"{escaped[:limit]}… ({len(escaped)} characters)"
+
+
+def printable_url(url: str) -> str:
+    """``url`` for a message: without user, password, query and fragment, any of which may carry a secret."""
+    try:
+        parts = urlsplit(url)
+        netloc = parts.netloc.rpartition("@")[2]
+        return printable(urlunsplit((parts.scheme, netloc, parts.path, "", "")))
+    except ValueError:
+        return "(a URL that cannot be read)"
+
+
+class PymirrorError(Exception):
+    """The base of every deliberate error; the command line catches this one class."""
+
+    exit_code: ExitCode = ExitCode.INCOMPLETE
+    hint: str | None = None
+
+
+# ── what was asked ──────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Problem:
+    """One thing wrong with a document: ``mirror.yaml:12: projects[2]: unknown key "specifer" (did you mean …?)``."""
+
+    file: str
+    line: int | None
+    key: str
+    message: str
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        where = self.file if self.line is None else f"{self.file}:{self.line}"
+        key = f" {self.key}:" if self.key else ""
+        hint = f" ({self.hint})" if self.hint else ""
+        return printable(f"{where}:{key} {self.message}{hint}", limit=2000)
+
+
+class SpecError(PymirrorError):
+    """The spec or a file that it names cannot be used; carries every problem found."""
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__()
+
+    def __str__(self) -> str:
+        return "\n".join(str(problem) for problem in self.problems)
+
+
+class ConfigurationError(PymirrorError):
+    """The user's surroundings (pip's configuration, a certificate file) cannot be used."""
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, what: str, *, hint: str | None = None) -> None:
+        self.what = what
+        self.hint = hint
+        super().__init__()
+
+    def __str__(self) -> str:
+        return self.what
+
+
+# ── what upstream has ───────────────────────────────────────────────────────────────────────────────
+
+
+class PageError(PymirrorError):
+    """An answer that is not a usable Simple repository page."""
+
+    def __init__(self, url: str, problem: str) -> None:
+        self.url = url
+        self.problem = problem
+        super().__init__()
+
+    def __str__(self) -> str:
+        return f"{printable_url(self.url)}: {printable(self.problem)}"
+
+
+class RequestError(PymirrorError):
+    """A request that failed for good, or that will not be made."""
+
+    def __init__(self, url: str, problem: str, *, status: int | None = None) -> None:
+        self.url = url
+        self.problem = problem
+        self.status = status
+        super().__init__()
+
+    def __str__(self) -> str:
+        return f"{printable_url(self.url)}: {printable(self.problem)}"
+
+
+class TransientRequestError(RequestError):
+    """A request that may succeed when it is made again.
+
+    ``retry_after_seconds`` is what the server asked for, if it did (RFC 9110, Retry-After).
+    """
+
+    def __init__(
+        self, url: str, problem: str, *, status: int | None = None, retry_after_seconds: float | None = None
+    ) -> None:
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(url, problem, status=status)
+
+
+class IntegrityError(PymirrorError):
+    """Bytes that are not the promised ones."""
+
+    def __init__(self, what: str, *, expected: str, actual: str, url: str | None = None) -> None:
+        self.what = what
+        self.expected = expected
+        self.actual = actual
+        self.url = url
+        super().__init__()
+
+    def __str__(self) -> str:
+        where = f" from {printable_url(self.url)}" if self.url else ""
+        return f"{printable(self.what)}{where}: expected {printable(self.expected)}, got {printable(self.actual)}"
+
+
+# ── doing it ────────────────────────────────────────────────────────────────────────────────────────
+
+
+class UnsafeNameError(PymirrorError):
+    """A name from outside that must not become part of a path."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        self.name = name
+        self.problem = problem
+        super().__init__()
+
+    def __str__(self) -> str:
+        return f'"{printable(self.name)}": {self.problem}'
+
+
+class StorageError(PymirrorError):
+    """The disk refused: full, read-only, gone."""
+
+    hint = "what was published before is untouched; free room or mend the folder, then run again"
+
+    def __init__(self, path: str, problem: str, *, code: int | None = None) -> None:
+        self.path = path
+        self.problem = problem
+        self.code = code
+        super().__init__()
+
+    @classmethod
+    def from_os_error(cls, error: OSError, path: Path) -> StorageError:
+        """``error``, met while ``path`` was worked on."""
+        return cls(str(error.filename or path), error.strerror or str(error), code=error.errno)
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether the tree cannot be written at all: another's folder, a read-only disk."""
+        return self.code in (errno.EROFS, errno.EACCES, errno.EPERM)
+
+    def __str__(self) -> str:
+        return f"{printable(self.path)}: {printable(self.problem)}"
+
+
+class LockedError(PymirrorError):
+    """Another run holds the mirror."""
+
+    exit_code = ExitCode.LOCKED
+    hint = "wait for it to end; a run that was killed leaves no lock behind"
+
+    def __init__(self, output: str, holder: str) -> None:
+        self.output = output
+        self.holder = holder
+        super().__init__()
+
+    def __str__(self) -> str:
+        return f"{printable(self.output)} is in use by {printable(self.holder)}"
+
+
+class ShrinkError(PymirrorError):
+    """Promise 6: a run that would unpublish more than a tenth of the files (and more than five) stops."""
+
+    exit_code = ExitCode.REFUSED
+    hint = "look at it with `pymirror plan`; if it is meant, run again with --allow-shrink"
+
+    def __init__(self, *, removed: int, published: int, examples: Sequence[str]) -> None:
+        self.removed = removed
+        self.published = published
+        self.examples = tuple(examples)
+        super().__init__()
+
+    def __str__(self) -> str:
+        names = ", ".join(printable(name) for name in self.examples)
+        return (
+            f"refused: {self.removed} of the {self.published} published files would leave the index "
+            f"({names}{', …' if self.removed > len(self.examples) else ''}); nothing was changed"
+        )
+
+
+class NoMirrorError(PymirrorError):
+    """A command that needs a published tree found none."""
+
+    exit_code = ExitCode.USAGE
+    hint = "run `pymirror sync` first"
+
+    def __init__(self, output: str) -> None:
+        self.output = output
+        super().__init__()
+
+    def __str__(self) -> str:
+        return f"{printable(self.output)}: there is no published index here"
+
+
+class DamagedIndexError(PymirrorError):
+    """What is published cannot be told, so nothing may be deleted."""
+
+    exit_code = ExitCode.DAMAGED
+    hint = "run `pymirror sync` first, which writes the pages anew"
+
+    def __init__(self, page: str) -> None:
+        self.page = page
+        super().__init__()
+
+    def __str__(self) -> str:
+        return f"{printable(self.page)} cannot be read, so it is not known which files are needed; nothing was deleted"
+
+
+class TerminatedError(PymirrorError):
+    """SIGTERM arrived: the published tree is whole, the next run goes on from here."""
+
+    exit_code = ExitCode.TERMINATED
+
+    def __str__(self) -> str:
+        return "terminated; what is published is whole, and the next run goes on from here"
+
+
+class InterruptedRunError(PymirrorError):
+    """Ctrl-C, or the run was told to stop while a worker was busy."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+    def __str__(self) -> str:
+        return "interrupted; what is published is whole, and the next run goes on from here"

@@ -1,0 +1,194 @@
+"""The snapshots that were published, newest last, and which one the pages show.
+
+A snapshot is written before its pages appear and becomes the current one after. A run that was killed in between leaves
+one that is newer than the current: both are kept, since the pages may be either's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+
+import msgspec
+
+from pymirror.distribution import parse_filename
+from pymirror.errors import DamagedIndexError, PageError, UnsafeNameError
+from pymirror.layout import (
+    CURRENT,
+    HTML_PAGE,
+    JSON_PAGE,
+    SIMPLE,
+    SNAPSHOTS,
+    blake2b_of_url,
+    check_project,
+    project_folder,
+)
+from pymirror.simple.model import File
+from pymirror.simple.parse_json import parse_json_detail, parse_json_list
+from pymirror.simple.render import render_list_json
+from pymirror.snapshot import EMPTY, Snapshot, SnapshotFile, SnapshotProject, decode_snapshot, encode_snapshot
+from pymirror.storage.interface import Files
+
+_NAME = re.compile(rf"{re.escape(SNAPSHOTS)}/([0-9]{{6,}})\.json")
+_BASE = "https://mirror.invalid/"
+
+
+class History:
+    """The snapshots below ``.pymirror/snapshots``."""
+
+    def __init__(self, storage: Files) -> None:
+        self._storage = storage
+
+    def is_empty(self) -> bool:
+        """Whether nothing was ever published here."""
+        names = (CURRENT, f"{SIMPLE}/{HTML_PAGE}", f"{SIMPLE}/{JSON_PAGE}")
+        return all(self._storage.stat(name) is None for name in names)
+
+    def current(self) -> Snapshot | None:
+        """What the pages show: as recorded, else as the pages themselves say, as far as they can be read.
+
+        ``None`` where there are none.
+        """
+        number = self._current_number()
+        if number is not None:
+            snapshot = self._load(number)
+            if snapshot is not None:
+                return snapshot
+        return read_pages(self._storage)
+
+    def record(self, snapshot: Snapshot) -> int:
+        """Keeps ``snapshot``, which is about to be published, and returns its number."""
+        numbers = list(self._numbers())
+        number = max(numbers, default=0)
+        if not numbers or self._load(number) != snapshot:
+            number += 1
+            self._storage.write(_name(number), encode_snapshot(snapshot))
+        return number
+
+    def publish(self, number: int) -> None:
+        """From now on the pages show snapshot ``number``."""
+        if self._current_number() != number:
+            self._storage.write(CURRENT, f"{number:06}\n".encode())
+
+    def kept(self) -> list[Snapshot]:
+        """The current snapshot, and any that a killed run may have published after it.
+
+        Raises :class:`DamagedIndexError` where neither the record nor the pages say what is published.
+        """
+        current = self._current_number()
+        found = [self._load(number) for number in self._numbers() if current is None or number >= current]
+        snapshots = [snapshot for snapshot in found if snapshot is not None]
+        if current is not None and self._load(current) is not None:
+            return snapshots
+        return [*snapshots, read_pages_strictly(self._storage)]
+
+    def superseded(self, *, since: float) -> tuple[list[Snapshot], list[str]]:
+        """The snapshots that gave way to a newer one after ``since`` (seconds since the epoch), and the names of those
+        that did before.
+        """
+        current = self._current_number() or 0
+        recent: list[Snapshot] = []
+        expired: list[str] = []
+        numbers = list(self._numbers())
+        for number, successor in pairwise(numbers):
+            if number >= current:
+                break
+            stat = self._storage.stat(_name(successor))
+            snapshot = self._load(number)
+            if stat is not None and stat.mtime_ns >= since * 1e9 and snapshot is not None:
+                recent.append(snapshot)
+            else:
+                expired.append(_name(number))
+        return recent, expired
+
+    def _numbers(self) -> Iterator[int]:
+        matches = (_NAME.fullmatch(name) for name in self._storage.walk(SNAPSHOTS))
+        yield from sorted(int(match[1]) for match in matches if match)
+
+    def _current_number(self) -> int | None:
+        text = (self._storage.read(CURRENT) or b"").strip()
+        return int(text) if text.isdigit() and len(text) < 19 else None
+
+    def _load(self, number: int) -> Snapshot | None:
+        data = self._storage.read(_name(number))
+        try:
+            return decode_snapshot(data) if data is not None else None
+        except (msgspec.DecodeError, ValueError):
+            return None
+
+
+def read_pages(storage: Files) -> Snapshot | None:
+    """The snapshot that the published JSON pages describe, without those that cannot be read; ``None`` where there is
+    no list of projects.
+    """
+    if storage.read(f"{SIMPLE}/{JSON_PAGE}") is None:
+        return None
+    projects = (_read_project(storage, name) for name in _read_list(storage) or ())
+    return Snapshot(projects=tuple(project for project in projects if project is not None))
+
+
+def read_pages_strictly(storage: Files) -> Snapshot:
+    """The same, but raises :class:`DamagedIndexError` where a page cannot be read."""
+    names = _read_list(storage)
+    if names is None:
+        raise DamagedIndexError(f"{SIMPLE}/{JSON_PAGE}")
+    projects = []
+    for name in names:
+        project = _read_project(storage, name)
+        if project is None:
+            raise DamagedIndexError(f"{SIMPLE}/{name}/{JSON_PAGE}")
+        projects.append(project)
+    return Snapshot(projects=tuple(projects))
+
+
+def _read_list(storage: Files) -> list[str] | None:
+    """The published projects in order; ``None`` where the page cannot be read."""
+    page = storage.read(f"{SIMPLE}/{JSON_PAGE}") or b""
+    if page == render_list_json(EMPTY):
+        return []  # which the parser takes for an upstream's mistake
+    try:
+        return sorted(parse_json_list(page, url=_BASE).projects)
+    except PageError:
+        return None
+
+
+def _read_project(storage: Files, name: str) -> SnapshotProject | None:
+    """A published project; ``None`` where its page cannot be read."""
+    try:
+        body = storage.read(f"{project_folder(name)}/{JSON_PAGE}")
+        detail = parse_json_detail(body or b"", url=f"{_BASE}{project_folder(name)}/")
+    except (PageError, UnsafeNameError):
+        return None
+    files = [_read_file(file, name) for file in detail.files]
+    if None in files:
+        return None
+    return SnapshotProject(
+        name=name,
+        files=tuple(file for file in files if file is not None),
+        status=detail.status,
+        status_reason=detail.status_reason,
+    )
+
+
+def _read_file(file: File, project: str) -> SnapshotFile | None:
+    distribution = parse_filename(file.filename, check_project(project))
+    blake2b = blake2b_of_url(file.url, file.filename)
+    if distribution is None or blake2b is None or file.sha256 is None or file.size is None:
+        return None
+    metadata = dict(file.core_metadata) if isinstance(file.core_metadata, tuple) else {}
+    return SnapshotFile(
+        filename=file.filename,
+        version=str(distribution.version),
+        sha256=file.sha256,
+        blake2b=blake2b,
+        size=file.size,
+        upload_time=file.upload_time,
+        requires_python=file.requires_python,
+        yanked=file.yanked,
+        metadata_sha256=metadata.get("sha256"),
+    )
+
+
+def _name(number: int) -> str:
+    return f"{SNAPSHOTS}/{number:06}.json"

@@ -1,0 +1,101 @@
+"""Every path and relative URL of the tree; refuses unsafe names.
+
+Paths are ``/``-separated and relative to the output folder. The pool's path is the file's BLAKE2b-256 digest, which
+is how PyPI itself lays out its files, so a lock file made against PyPI fits after its hosts are replaced.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, unquote, urlsplit
+
+from packaging.utils import NormalizedName
+
+from pymirror.errors import UnsafeNameError
+
+POOL = "packages"
+SIMPLE = "simple"
+PRIVATE = ".pymirror"
+LINKS_PAGE = "links.html"
+HTML_PAGE = "index.html"
+JSON_PAGE = "index.v1_json"
+METADATA_SUFFIX = ".metadata"
+
+LOCK_FILE = f"{PRIVATE}/lock"
+HOLDER_FILE = f"{PRIVATE}/holder"
+TEMPORARY = f"{PRIVATE}/temporary"
+PARTIAL = f"{PRIVATE}/partial"
+STAGED_SIMPLE = f"{PRIVATE}/staged/simple"
+SNAPSHOTS = f"{PRIVATE}/snapshots"
+CURRENT = f"{PRIVATE}/snapshots/current"
+STATE = f"{PRIVATE}/state"
+
+MAX_FILENAME_BYTES = 240  # file systems take 255, less the longest suffix that stands beside a file
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_FILENAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+!-]*")
+_PROJECT = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_POOL_PATH = re.compile(r"/packages/([0-9a-f]{2})/([0-9a-f]{2})/([0-9a-f]{60})/([^/]+)$")
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
+
+
+def check_filename(filename: str) -> str:
+    """``filename``, which must be one path component that is safe everywhere.
+
+    The standards allow letters, digits and ``. _ + ! -`` in the file name of a distribution, and nothing else is let
+    through: no separator, no control character, no name with a meaning to a shell or to Windows.
+
+    Raises :class:`UnsafeNameError`.
+    """
+    if not _FILENAME.fullmatch(filename):
+        raise UnsafeNameError(filename, "has characters that no distribution file name has")
+    if filename.endswith("."):
+        raise UnsafeNameError(filename, "ends with a dot, which Windows drops")
+    if len(filename) > MAX_FILENAME_BYTES:
+        raise UnsafeNameError(filename, f"is longer than {MAX_FILENAME_BYTES} bytes")
+    if _RESERVED.fullmatch(filename):
+        raise UnsafeNameError(filename, "is a device name on Windows")
+    return filename
+
+
+def check_project(project: str) -> NormalizedName:
+    """``project``, which must be a normalized name (PEP 503). Raises :class:`UnsafeNameError`."""
+    if not _PROJECT.fullmatch(project):
+        raise UnsafeNameError(project, "is not a normalized project name")
+    if len(project) > MAX_FILENAME_BYTES:
+        raise UnsafeNameError(project, f"is longer than {MAX_FILENAME_BYTES} bytes")
+    return NormalizedName(project)
+
+
+def pool_path(blake2b: str, filename: str) -> str:
+    """``packages/<2>/<2>/<60>/<filename>`` for the BLAKE2b-256 hex digest of the file."""
+    if not _DIGEST.fullmatch(blake2b):
+        raise UnsafeNameError(blake2b, "is not a BLAKE2b-256 digest")
+    return f"{POOL}/{blake2b[:2]}/{blake2b[2:4]}/{blake2b[4:]}/{check_filename(filename)}"
+
+
+def blake2b_of_pool_path(path: str) -> str | None:
+    """The digest that a pool path, or a URL that ends in one, claims; ``None`` where it has another form."""
+    match = _POOL_PATH.search(path if path.startswith("/") else f"/{path}")
+    return f"{match[1]}{match[2]}{match[3]}" if match else None
+
+
+def blake2b_of_url(url: str, filename: str) -> str | None:
+    """The digest that an upstream URL claims for ``filename``: a hint where a file may be, never a proof."""
+    match = _POOL_PATH.search(urlsplit(url).path)
+    if match is None or unquote(match[4]) != filename:
+        return None
+    return f"{match[1]}{match[2]}{match[3]}"
+
+
+def project_folder(project: str) -> str:
+    """``simple/<project>``."""
+    return f"{SIMPLE}/{check_project(project)}"
+
+
+def relative_url(path: str, *, depth: int) -> str:
+    """The URL of ``path`` as seen from a page ``depth`` folders below the root, percent-encoded.
+
+    ``+`` and ``!`` are encoded too: object stores read a bare ``+`` as a space.
+    """
+    return "../" * depth + quote(path, safe="/")

@@ -1,0 +1,276 @@
+"""What is wanted, less what the pool holds → what must be fetched; and, once that is done, the next snapshot.
+
+Both steps are values in, values out: ``plan`` prints the first, ``sync`` carries it out and then takes the second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from packaging.utils import canonicalize_version
+
+from pymirror.errors import ShrinkError
+from pymirror.selection import Chosen, Selection
+from pymirror.simple.model import Hashes
+from pymirror.snapshot import Snapshot, SnapshotFile, SnapshotProject
+
+SHRINK_FILES = 5
+SHRINK_SHARE = 10
+
+_LOST = "it was published, is gone or damaged in the pool, and cannot be fetched again now"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedFile:
+    """A file that the next snapshot must hold, as upstream describes it.
+
+    ``lock_hashes`` are those that a lock file allows, where upstream gives none that they could be compared with.
+    """
+
+    project: str
+    filename: str
+    version: str
+    url: str
+    hashes: Hashes
+    sha256: str | None
+    size: int | None
+    upload_time: datetime | None
+    requires_python: str | None
+    yanked: bool | str
+    upstream_metadata_sha256: str | None = None
+    lock_hashes: frozenset[tuple[str, str]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolFile:
+    """A verified file of the pool."""
+
+    filename: str
+    sha256: str
+    blake2b: str
+    size: int
+    metadata_sha256: str | None
+
+
+PoolKey = tuple[str, str]
+"""(sha256, file name): what makes a wanted file the same as one in the pool."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Failure:
+    """Something wanted that could not be had. ``what`` is a project, a file, or a line of the spec."""
+
+    project: str
+    what: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectPlan:
+    """One project of the next snapshot: from upstream's page, or, where that failed, as it was."""
+
+    name: str
+    status: str
+    status_reason: str | None
+    files: tuple[WantedFile, ...]
+    is_kept: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a run will do. Bytes of files whose size upstream does not say are not in ``transfer_size``."""
+
+    projects: tuple[ProjectPlan, ...]
+    transfers: tuple[WantedFile, ...]
+    removed: tuple[tuple[str, str], ...]
+    failures: tuple[Failure, ...]
+    reused: int
+    transfer_size: int
+    unknown_sizes: int
+
+
+def plan_projects(
+    selections: Iterable[Selection], failures: Sequence[Failure], previous: Snapshot
+) -> tuple[tuple[ProjectPlan, ...], tuple[Failure, ...]]:
+    """The projects of the next snapshot, and ``failures`` with what was found on the way.
+
+    A project named in ``failures`` stays as it is in ``previous``.
+    """
+    before = {project.name: project for project in previous.projects}
+    found = list(failures)
+    projects = [_keep(before[name]) for name in sorted({f.project for f in failures}) if name in before]
+    for selection in selections:
+        projects.append(_plan_project(selection, before.get(selection.project), found))
+        found += [
+            Failure(project=selection.project, what=f"{unmet.origin.text} ({unmet.origin})", problem=unmet.problem)
+            for unmet in selection.unmet
+        ]
+    return tuple(sorted(projects, key=lambda project: project.name)), tuple(found)
+
+
+def list_published(snapshot: Snapshot) -> list[WantedFile]:
+    """The files of ``snapshot`` as wanted ones: what a release that fails falls back to."""
+    return [_rewant(project, file) for project, file in snapshot.files()]
+
+
+def make_plan(
+    projects: tuple[ProjectPlan, ...],
+    failures: Sequence[Failure],
+    previous: Snapshot,
+    held: Mapping[PoolKey, PoolFile],
+) -> Plan:
+    """What of ``projects`` must be fetched, and what leaves the index."""
+    wanted = [file for project in projects for file in project.files]
+    missing = [file for file in wanted if (file.sha256 or "", file.filename) not in held]
+    transfers = tuple(file for file in missing if file.url)
+    lost = [Failure(project=file.project, what=file.filename, problem=_LOST) for file in missing if not file.url]
+    names = {(file.project, file.filename) for file in wanted}
+    return Plan(
+        projects=projects,
+        transfers=transfers,
+        removed=tuple(sorted((p, f.filename) for p, f in previous.files() if (p, f.filename) not in names)),
+        failures=tuple(sorted([*failures, *lost])),
+        reused=len(wanted) - len(missing),
+        transfer_size=sum(file.size or 0 for file in transfers),
+        unknown_sizes=sum(1 for file in transfers if file.size is None),
+    )
+
+
+def make_snapshot(
+    plan: Plan, held: Mapping[PoolKey, PoolFile], fetched: Mapping[tuple[str, str], PoolFile], previous: Snapshot
+) -> Snapshot:
+    """The snapshot that can be published now: every file in it is in the pool.
+
+    ``fetched`` maps (project, file name) to what was downloaded. A release of which a wanted file is missing stays as
+    it was in ``previous`` (promise 3).
+    """
+    before = {project.name: project for project in previous.projects}
+    projects = []
+    for project in plan.projects:
+        old = before.get(project.name)
+        files: list[SnapshotFile] = []
+        for version, wanted in _releases(project.files):
+            release = [_settle(file, held, fetched) for file in wanted]
+            if all(file is not None for file in release):
+                files += [file for file in release if file is not None]
+            elif old is not None:
+                stays = (f for f in old.files if canonicalize_version(f.version) == version)
+                files += [f for f in stays if (f.sha256, f.filename) in held]
+        if files:
+            projects.append(
+                SnapshotProject(
+                    name=project.name,
+                    files=tuple(files),
+                    status=project.status,
+                    status_reason=project.status_reason,
+                )
+            )
+    return Snapshot(projects=tuple(projects))
+
+
+def check_shrink(previous: Snapshot, removed: Sequence[tuple[str, str]]) -> None:
+    """Promise 6: refuse to unpublish more than a tenth of the files, and more than five.
+
+    Raises :class:`ShrinkError`.
+    """
+    published = sum(len(project.files) for project in previous.projects)
+    if len(removed) > SHRINK_FILES and len(removed) * SHRINK_SHARE > published:
+        examples = [filename for _, filename in removed[:3]]
+        raise ShrinkError(removed=len(removed), published=published, examples=examples)
+
+
+def _plan_project(selection: Selection, old: SnapshotProject | None, failures: list[Failure]) -> ProjectPlan:
+    published = {file.filename: file for file in old.files} if old else {}
+    files = []
+    for chosen in selection.chosen:
+        file = _want(selection.project, chosen)
+        known = published.get(file.filename)
+        if known is not None and file.sha256 is not None and file.sha256 != known.sha256:
+            # Promise 7: published files are immutable, whatever upstream says now.
+            problem = f"upstream changed the file: sha256 was {known.sha256}, is {file.sha256}; the old one is kept"
+            failures.append(Failure(project=selection.project, what=file.filename, problem=problem))
+            file = _rewant(selection.project, known)
+        elif known is not None and file.sha256 is None:
+            # What was published is what is meant, and what it is fetched again by.
+            file = replace(file, sha256=known.sha256, hashes=(("sha256", known.sha256),), size=known.size)
+        files.append(file)
+    return ProjectPlan(
+        name=selection.project,
+        status=selection.status,
+        status_reason=selection.status_reason,
+        files=tuple(files),
+    )
+
+
+def _keep(project: SnapshotProject) -> ProjectPlan:
+    return ProjectPlan(
+        name=project.name,
+        status=project.status,
+        status_reason=project.status_reason,
+        files=tuple(_rewant(project.name, file) for file in project.files),
+        is_kept=True,
+    )
+
+
+def _want(project: str, chosen: Chosen) -> WantedFile:
+    file = chosen.file
+    metadata = dict(file.core_metadata) if isinstance(file.core_metadata, tuple) else {}
+    return WantedFile(
+        project=project,
+        filename=file.filename,
+        version=str(chosen.version),
+        url=file.url,
+        hashes=file.hashes,
+        sha256=file.sha256,
+        size=file.size,
+        upload_time=file.upload_time,
+        requires_python=file.requires_python,
+        yanked=file.yanked,
+        upstream_metadata_sha256=metadata.get("sha256"),
+        lock_hashes=chosen.lock_hashes,
+    )
+
+
+def _rewant(project: str, file: SnapshotFile) -> WantedFile:
+    """A published file that must stay as it is; it has no URL, so it cannot be fetched again."""
+    return WantedFile(
+        project=project,
+        filename=file.filename,
+        version=file.version,
+        url="",
+        hashes=(("sha256", file.sha256),),
+        sha256=file.sha256,
+        size=file.size,
+        upload_time=file.upload_time,
+        requires_python=file.requires_python,
+        yanked=file.yanked,
+    )
+
+
+def _settle(
+    file: WantedFile, held: Mapping[PoolKey, PoolFile], fetched: Mapping[tuple[str, str], PoolFile]
+) -> SnapshotFile | None:
+    stored = fetched.get((file.project, file.filename)) or held.get((file.sha256 or "", file.filename))
+    if stored is None:
+        return None
+    return SnapshotFile(
+        filename=file.filename,
+        version=file.version,
+        sha256=stored.sha256,
+        blake2b=stored.blake2b,
+        size=stored.size,
+        upload_time=file.upload_time,
+        requires_python=file.requires_python,
+        yanked=file.yanked,
+        metadata_sha256=stored.metadata_sha256,
+    )
+
+
+def _releases(files: Sequence[WantedFile]) -> list[tuple[str, list[WantedFile]]]:
+    """The files of each release, which is one however its version is spelt: 1.0 is 1.0.0 (PEP 440)."""
+    releases: dict[str, list[WantedFile]] = {}
+    for file in files:
+        releases.setdefault(canonicalize_version(file.version), []).append(file)
+    return list(releases.items())

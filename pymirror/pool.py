@@ -1,0 +1,249 @@
+"""Distribution files, addressed by content, and the record of what was verified.
+
+The record spares every run from hashing the pool again: a file whose size and time are as recorded is taken to be what
+it was. It is state: without it the pool is read once and the record written anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from pymirror.archive import read_wheel_metadata
+from pymirror.errors import IntegrityError, UnsafeNameError
+from pymirror.layout import (
+    METADATA_SUFFIX,
+    POOL,
+    STATE,
+    blake2b_of_pool_path,
+    blake2b_of_url,
+    check_filename,
+    pool_path,
+)
+from pymirror.plan import PoolFile, PoolKey, WantedFile
+from pymirror.progress import Progress
+from pymirror.storage.interface import Stat, Storage
+from pymirror.workers import Stop, run_ordered
+
+RECORD = f"{STATE}/pool.jsonl"
+
+_CHUNK_BYTES = 1024 * 1024
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A line of the record. ``mtime_ns`` is that of the file when it was verified."""
+
+    filename: str
+    blake2b: str
+    sha256: str
+    size: int
+    mtime_ns: int
+    metadata_sha256: str | None = None
+    metadata_size: int | None = None
+    is_forgotten: bool = False
+
+
+_line_decoder = msgspec.json.Decoder(Record)
+
+
+class Pool:
+    """The files below ``packages/``."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._records: dict[PoolKey, Record] = {}
+        self._lines = 0
+
+    # ── the record ──────────────────────────────────────────────────────────────────────────────
+
+    def load(self, *, progress: Progress, stop: Stop, threads: int, write: bool) -> None:
+        """Reads the record; where there is none, reads the pool itself, and with ``write`` records what it holds."""
+        data = self._storage.read(RECORD)
+        self._read_lines(data or b"")
+        if self._records:
+            is_torn = not (data or b"").endswith(b"\n")  # the next line would be glued to half a one
+            if write and (is_torn or self._lines > 2 * len(self._records) + 1000):
+                self._rewrite()
+            return
+        names = [name for name in self._storage.walk(POOL) if not name.endswith(METADATA_SUFFIX)]
+        if not names:
+            return
+        progress.phase("reading the pool", items=len(names))
+        examine = partial(self._examine, write=write)
+        for _, record in run_ordered(names, examine, threads=threads, stop=stop):
+            if record is not None:
+                self._records[(record.sha256, record.filename)] = record
+            progress.item()
+        if write:
+            self._rewrite()
+
+    def _read_lines(self, data: bytes) -> None:
+        for line in data.splitlines():
+            self._lines += 1
+            try:
+                record = _line_decoder.decode(line)
+            except (msgspec.DecodeError, ValueError):
+                continue  # the last line of a run that was killed
+            key = (record.sha256, record.filename)
+            if record.is_forgotten:
+                self._records.pop(key, None)
+            else:
+                self._records[key] = record
+
+    def _rewrite(self) -> None:
+        lines = [_encode_line(self._records[key]) for key in sorted(self._records)]
+        self._storage.write(RECORD, b"".join(lines))
+        self._lines = len(lines)
+
+    def _append(self, record: Record) -> None:
+        self._storage.append(RECORD, _encode_line(record))
+
+    # ── what is held ────────────────────────────────────────────────────────────────────────────
+
+    def find(self, wanted: Iterable[WantedFile], *, write: bool) -> dict[PoolKey, PoolFile]:
+        """Those of ``wanted`` that the pool holds, verified now or unchanged since they were."""
+        held: dict[PoolKey, PoolFile] = {}
+        for file in wanted:
+            if file.sha256 is None:
+                continue
+            key = (file.sha256, file.filename)
+            if key in held:
+                continue
+            record = self._records.get(key)
+            current = self._confirm(record, write=write) if record is not None else self._discover(file, write=write)
+            if current is None:
+                continue
+            if current != record:
+                self._records[key] = current
+                if write:
+                    self._append(current)
+            held[key] = _pool_file(current)
+        return held
+
+    def _confirm(self, record: Record, *, write: bool) -> Record | None:
+        """``record`` as it is now: unchanged where size and time are; else read again; ``None`` where it is gone."""
+        path = pool_path(record.blake2b, record.filename)
+        stat = self._storage.stat(path)
+        if stat is None or stat.size != record.size:
+            return None
+        metadata = self._storage.stat(path + METADATA_SUFFIX)
+        if stat.mtime_ns == record.mtime_ns and (metadata.size if metadata else None) == record.metadata_size:
+            return record
+        found = self._examine(path, write=write)
+        return found if found is not None and found.sha256 == record.sha256 else None
+
+    def _discover(self, file: WantedFile, *, write: bool) -> Record | None:
+        """A file that is in the pool without a record: the run that fetched it was killed, or the tree was copied."""
+        blake2b = blake2b_of_url(file.url, file.filename)
+        if blake2b is None:
+            return None
+        path = pool_path(blake2b, file.filename)
+        if self._storage.stat(path) is None:
+            return None
+        record = self._examine(path, write=write)
+        return record if record is not None and record.sha256 == file.sha256 else None
+
+    def _examine(self, path: str, *, write: bool) -> Record | None:
+        """A pool file read and hashed; ``None`` where it is not what its path says.
+
+        With ``write``, metadata that are missing beside it, or are others, are put there.
+        """
+        filename = path.rpartition("/")[2]
+        stat = self._storage.stat(path)
+        try:
+            check_filename(filename)
+        except UnsafeNameError:
+            return None
+        if stat is None:
+            return None
+        sha256, blake2b = hash_file(self._storage.local_path(path))
+        if blake2b != blake2b_of_pool_path(path):
+            return None
+        metadata = self._read_metadata(self._storage.local_path(path), filename)
+        if write and metadata is not None and self._storage.read(path + METADATA_SUFFIX) != metadata:
+            self._storage.write(path + METADATA_SUFFIX, metadata)
+        return _make_record(filename, sha256, blake2b, stat, metadata)
+
+    # ── changes ─────────────────────────────────────────────────────────────────────────────────
+
+    def add(self, temporary: Path, *, filename: str, sha256: str, blake2b: str) -> tuple[PoolFile, str | None]:
+        """A verified temporary file gets its place; with it comes a warning where its metadata cannot be used.
+
+        The metadata are written first, so that a file in its place always has them beside it.
+        """
+        path = pool_path(blake2b, filename)
+        warning = None
+        metadata = None
+        if filename.endswith(".whl"):
+            try:
+                metadata = read_wheel_metadata(temporary, filename=filename)
+            except IntegrityError as error:
+                warning = f"{error}; it is published without core metadata"
+        if metadata is not None:
+            self._storage.write(path + METADATA_SUFFIX, metadata)
+        stat = self._storage.adopt(temporary, path)
+        record = _make_record(filename, sha256, blake2b, stat, metadata)
+        self._records[(sha256, filename)] = record
+        self._append(record)
+        return _pool_file(record), warning
+
+    def forget(self, files: Sequence[PoolKey]) -> None:
+        """Drops what is known of ``files``, so that the next run reads them again."""
+        for key in files:
+            record = self._records.pop(key, None)
+            if record is not None:
+                self._append(msgspec.structs.replace(record, is_forgotten=True))
+
+    def forget_paths(self, paths: Iterable[str]) -> None:
+        """:meth:`forget` for pool paths."""
+        gone = set(paths)
+        self.forget([key for key, r in sorted(self._records.items()) if pool_path(r.blake2b, r.filename) in gone])
+
+    @staticmethod
+    def _read_metadata(path: Path, filename: str) -> bytes | None:
+        if not filename.endswith(".whl"):
+            return None
+        try:
+            return read_wheel_metadata(path, filename=filename)
+        except IntegrityError:
+            return None
+
+
+def hash_file(path: Path) -> tuple[str, str]:
+    """The sha256 and BLAKE2b-256 hex digests of a file."""
+    sha256, blake2b = hashlib.sha256(), hashlib.blake2b(digest_size=32)
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            sha256.update(chunk)
+            blake2b.update(chunk)
+    return sha256.hexdigest(), blake2b.hexdigest()
+
+
+def _make_record(filename: str, sha256: str, blake2b: str, stat: Stat, metadata: bytes | None) -> Record:
+    return Record(
+        filename=filename,
+        blake2b=blake2b,
+        sha256=sha256,
+        size=stat.size,
+        mtime_ns=stat.mtime_ns,
+        metadata_sha256=hashlib.sha256(metadata).hexdigest() if metadata is not None else None,
+        metadata_size=len(metadata) if metadata is not None else None,
+    )
+
+
+def _pool_file(record: Record) -> PoolFile:
+    return PoolFile(
+        filename=record.filename,
+        sha256=record.sha256,
+        blake2b=record.blake2b,
+        size=record.size,
+        metadata_sha256=record.metadata_sha256,
+    )
+
+
+def _encode_line(record: Record) -> bytes:
+    return msgspec.json.encode(record) + b"\n"

@@ -1,0 +1,64 @@
+"""An answer's bytes → a page, by its content type (PEP 691), after a check of its API version (PEP 629)."""
+
+from __future__ import annotations
+
+from email.message import Message
+
+from pymirror.errors import PageError, printable
+from pymirror.simple.model import ProjectDetail, ProjectList
+from pymirror.simple.parse_html import parse_html_detail, parse_html_list
+from pymirror.simple.parse_json import parse_json_detail, parse_json_list
+
+ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
+
+_JSON_TYPES = frozenset({"application/vnd.pypi.simple.v1+json", "application/json"})
+_HTML_TYPES = frozenset({"application/vnd.pypi.simple.v1+html", "text/html", "application/xhtml+xml"})
+
+
+def parse_project_detail(body: bytes, *, content_type: str, url: str) -> ProjectDetail:
+    """The project page that ``url`` answered. Links are made absolute. Raises :class:`PageError`."""
+    kind, charset = _read_content_type(content_type)
+    if kind in _JSON_TYPES:
+        detail = parse_json_detail(body, url=url)
+    elif kind in _HTML_TYPES:
+        detail = parse_html_detail(body, charset=charset, url=url)
+    else:
+        raise _unsupported(content_type, url)
+    _check_api_version(detail.api_version, url)
+    return detail
+
+
+def parse_project_list(body: bytes, *, content_type: str, url: str) -> ProjectList:
+    """The page of all projects that ``url`` answered. Raises :class:`PageError`."""
+    kind, charset = _read_content_type(content_type)
+    if kind in _JSON_TYPES:
+        page = parse_json_list(body, url=url)
+    elif kind in _HTML_TYPES:
+        page = parse_html_list(body, charset=charset, url=url)
+    else:
+        raise _unsupported(content_type, url)
+    _check_api_version(page.api_version, url)
+    return page
+
+
+def _read_content_type(content_type: str) -> tuple[str, str | None]:
+    message = Message()
+    message["content-type"] = content_type
+    charset = message.get_content_charset()
+    # `get_content_type` answers text/plain for what it cannot read; PEP 691 names `latest` an alias of v1.
+    kind = message.get_content_type() if content_type else ""
+    return kind.replace("simple.latest+", "simple.v1+"), charset
+
+
+def _unsupported(content_type: str, url: str) -> PageError:
+    shown = printable(content_type, limit=100) or "none"
+    return PageError(url, f'the content type is "{shown}", not that of a Simple index')
+
+
+def _check_api_version(version: str, url: str) -> None:
+    """PEP 629: a greater major version must fail; a greater minor one may hold things that we do not know."""
+    major, _, minor = version.partition(".")
+    if not (major.isascii() and major.isdigit() and minor.isascii() and minor.isdigit()):
+        raise PageError(url, f'"{printable(version, limit=40)}" is not an API version')
+    if major != "1":
+        raise PageError(url, f"the page has API version {printable(version, limit=40)}; versions 1.x are understood")

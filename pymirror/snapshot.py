@@ -1,0 +1,115 @@
+"""The immutable content of one index: its canonical JSON, its digest, and the difference of two.
+
+A snapshot holds all that the pages say, so that any snapshot whose files are in the pool can be published again
+without asking anyone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from pymirror.layout import METADATA_SUFFIX, pool_path
+
+FORMAT = 1
+
+
+class SnapshotFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A published file. Digests are lower-case hex; ``metadata_sha256`` is that of its ``.metadata`` file."""
+
+    filename: str
+    version: str
+    sha256: str
+    blake2b: str
+    size: int
+    upload_time: datetime | None = None
+    requires_python: str | None = None
+    yanked: bool | str = False
+    metadata_sha256: str | None = None
+
+    @property
+    def path(self) -> str:
+        return pool_path(self.blake2b, self.filename)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The file, and what stands beside it."""
+        return (self.path,) if self.metadata_sha256 is None else (self.path, self.path + METADATA_SUFFIX)
+
+
+class SnapshotProject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A published project, its files in order of version and name. ``status`` is PEP 792's."""
+
+    name: str
+    files: tuple[SnapshotFile, ...]
+    status: str = "active"
+    status_reason: str | None = None
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """All that one index holds, its projects in order of name."""
+
+    projects: tuple[SnapshotProject, ...]
+    format: int = FORMAT
+
+    def files(self) -> Iterator[tuple[str, SnapshotFile]]:
+        """Every (project, file)."""
+        for project in self.projects:
+            for file in project.files:
+                yield project.name, file
+
+    @property
+    def size(self) -> int:
+        """The bytes of all files, each counted once however often it is listed."""
+        return sum({file.path: file.size for _, file in self.files()}.values())
+
+
+EMPTY = Snapshot(projects=())
+
+
+def encode_snapshot(snapshot: Snapshot) -> bytes:
+    """The canonical JSON: the same content gives the same bytes."""
+    return msgspec.json.encode(snapshot) + b"\n"
+
+
+def decode_snapshot(data: bytes) -> Snapshot:
+    """What :func:`encode_snapshot` wrote. Raises :class:`ValueError` for anything else."""
+    snapshot = msgspec.json.decode(data, type=Snapshot)
+    if snapshot.format != FORMAT:
+        raise ValueError(f"snapshot format {snapshot.format}; this version reads {FORMAT}")
+    return snapshot
+
+
+def digest_snapshot(snapshot: Snapshot) -> str:
+    """The sha256 hex digest of the canonical JSON."""
+    return hashlib.sha256(encode_snapshot(snapshot)).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """What changes from one snapshot to another: (project, file name) pairs in order."""
+
+    added: tuple[tuple[str, str], ...]
+    removed: tuple[tuple[str, str], ...]
+    changed: tuple[tuple[str, str], ...]
+    kept: int
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed or self.changed)
+
+
+def diff_snapshots(old: Snapshot, new: Snapshot) -> Difference:
+    """``changed`` are files listed in both of which the index says something else (a yank, say)."""
+    before = {(project, file.filename): file for project, file in old.files()}
+    after = {(project, file.filename): file for project, file in new.files()}
+    changed = tuple(sorted(key for key in before.keys() & after.keys() if before[key] != after[key]))
+    return Difference(
+        added=tuple(sorted(after.keys() - before.keys())),
+        removed=tuple(sorted(before.keys() - after.keys())),
+        changed=changed,
+        kept=len(before.keys() & after.keys()) - len(changed),
+    )

@@ -1,0 +1,257 @@
+"""YAML text → a typed document, with every problem found and the line of every value.
+
+YAML's own construction stops at the first surprise and loses the lines, so the node tree is walked beside the
+types of :mod:`pymirror.spec.schema`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+import yaml
+
+from pymirror.errors import Problem
+
+MAX_DOCUMENT_BYTES = 1024 * 1024
+MAX_NODES = 200_000  # of the document with its aliases written out
+
+Path = tuple[str | int, ...]
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_PLAIN_TAGS = frozenset({"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"})
+_SECRET_KEYS = frozenset({"url", "username", "password"})  # never repeated in a message
+_QUOTE_HINT = 'a value that begins with one of > < * & ! | % @ ` needs quotes: ">=1.0", "*-nightly"'
+_MISSING = object()
+
+
+class Reading:
+    """One document while it is read: collects problems, and remembers where each value stands."""
+
+    def __init__(self, file: str, environ: Mapping[str, str]) -> None:
+        self.file = file
+        self.problems: list[Problem] = []
+        self._environ = environ
+        self._lines: dict[Path, int] = {}
+
+    def line_of(self, path: Path) -> int | None:
+        """The line of the value at ``path``, or of the nearest thing that holds it."""
+        while path and path not in self._lines:
+            path = path[:-1]
+        return self._lines.get(path)
+
+    def is_given(self, path: Path) -> bool:
+        """Whether the document has something at ``path``, right or wrong."""
+        return path in self._lines
+
+    def add(self, path: Path, message: str, hint: str | None = None) -> None:
+        self.problems.append(
+            Problem(file=self.file, line=self.line_of(path), key=spell(path), message=message, hint=hint)
+        )
+
+    # ── text → nodes ────────────────────────────────────────────────────────────────────────────
+
+    def compose(self, data: bytes) -> yaml.Node | None:
+        """The node tree of ``data``, or ``None`` with a problem noted."""
+        if len(data) > MAX_DOCUMENT_BYTES:
+            self.add((), f"{len(data)} bytes; a spec may have {MAX_DOCUMENT_BYTES}")
+            return None
+        try:
+            node: yaml.Node | None = yaml.compose(data, Loader=yaml.SafeLoader)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            self._lines[()] = mark.line + 1 if mark else 1
+            self.add((), f"not YAML: {error.problem or error.context}", _QUOTE_HINT)
+            return None
+        except (yaml.YAMLError, ValueError) as error:
+            self.add((), f"not YAML: {str(error).splitlines()[0]}")
+            return None
+        except RecursionError:
+            self.add((), "nested too deeply")
+            return None
+        if node is None:
+            self.add((), "the file is empty")
+        elif not self._is_bounded(node):
+            return None
+        return node
+
+    def _is_bounded(self, root: yaml.Node) -> bool:
+        """Whether the document stays small when its aliases are written out ("billion laughs")."""
+        sizes: dict[int, int] = {}
+        open_nodes: set[int] = set()
+
+        def weigh(node: yaml.Node) -> int:
+            if id(node) in open_nodes:
+                return MAX_NODES + 1  # an alias to something that contains it
+            if id(node) not in sizes:
+                open_nodes.add(id(node))
+                total = 1 + sum(weigh(child) for child in _children(node))
+                open_nodes.discard(id(node))
+                sizes[id(node)] = min(total, MAX_NODES + 1)
+            return sizes[id(node)]
+
+        try:
+            if weigh(root) <= MAX_NODES:
+                return True
+        except RecursionError:
+            pass
+        self.add((), f"nested too deeply, or aliases that expand to more than {MAX_NODES} values")
+        return False
+
+    # ── nodes → values ──────────────────────────────────────────────────────────────────────────
+
+    def read(self, node: yaml.Node, expected: Any, path: Path = ()) -> Any:
+        """The value of ``node`` as ``expected``; ``_MISSING`` with a problem noted where it does not fit."""
+        self._lines[path] = node.start_mark.line + 1
+        if node.tag not in _PLAIN_TAGS and not isinstance(node, yaml.ScalarNode):
+            self.add(path, f'the tag "{node.tag.removeprefix("tag:yaml.org,2002:")}" is not allowed')
+            return _MISSING
+        for option in _options(expected):
+            if isinstance(option, type) and issubclass(option, msgspec.Struct):
+                if isinstance(node, yaml.MappingNode):
+                    return self._read_struct(node, option, path)
+            elif get_origin(option) is list and isinstance(node, yaml.SequenceNode):
+                (item_type,) = get_args(option)
+                items = [self.read(item, item_type, (*path, index)) for index, item in enumerate(node.value)]
+                return [item for item in items if item is not _MISSING]
+        if isinstance(node, yaml.ScalarNode):
+            return self._read_scalar(node, expected, path)
+        return self._refuse(node, expected, path)
+
+    def _read_struct(self, node: yaml.MappingNode, struct: type[msgspec.Struct], path: Path) -> Any:
+        fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
+        hints = get_type_hints(struct, include_extras=True)
+        values: dict[str, Any] = {}
+        seen: dict[str, int] = {}
+        for key_node, value_node in node.value:
+            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else "?"
+            key = key if key in fields or quote(key) == f'"{key}"' else "…"  # a URL with a colon too many
+            self._lines[(*path, key)] = line = key_node.start_mark.line + 1
+            if key in seen:
+                self.add((*path, key), f'duplicate key "{key}"', f"first given on line {seen[key]}")
+            elif key not in fields:
+                self.add((*path, key), f'unknown key "{key}"', suggest(key, fields))
+            else:
+                value = self.read(value_node, hints[fields[key].name], (*path, key))
+                self._lines[(*path, key)] = line
+                if value is not _MISSING:
+                    values[fields[key].name] = value
+            seen.setdefault(key, line)
+        for key, field in fields.items():
+            if field.required and key not in seen:
+                self.add(path, f'the key "{key}" is missing')
+        # A value that was refused has its problem noted, and its default stands in: so the rest is checked too.
+        return struct(**values) if all(f.name in values for f in fields.values() if f.required) else _MISSING
+
+    def _read_scalar(self, node: yaml.ScalarNode, expected: Any, path: Path) -> Any:
+        constructor = yaml.SafeLoader("")
+        try:
+            value = constructor.construct_object(node)
+        except (yaml.YAMLError, ValueError, OverflowError, LookupError, AttributeError, TypeError):
+            value = None  # an unknown tag, a date that is none: PyYAML raises whatever comes
+        if value is None:
+            return self._refuse(node, expected, path)
+        if isinstance(value, str):
+            value = self._substitute(value, path)
+            if value is _MISSING:
+                return _MISSING
+        try:
+            return msgspec.convert(value, expected)
+        except msgspec.ValidationError:
+            return self._refuse(node, expected, path, value)
+
+    def _substitute(self, text: str, path: Path) -> Any:
+        """``text`` with each ``${NAME}`` replaced by the environment's value, once; values are not looked into."""
+        missing = sorted({name for name in _VARIABLE.findall(text) if name not in self._environ})
+        if missing:
+            self.add(path, f"the environment variable {', '.join(missing)} is not set")
+            return _MISSING
+        return _VARIABLE.sub(lambda match: self._environ[match.group(1)], text)
+
+    def _refuse(self, node: yaml.Node, expected: Any, path: Path, value: object = _MISSING) -> object:
+        wanted = _spell_type(expected)
+        if isinstance(node, yaml.MappingNode):
+            got = "a mapping"
+        elif isinstance(node, yaml.SequenceNode):
+            got = "a list"
+        elif node.value == "" or node.tag == "tag:yaml.org,2002:null":
+            got = "nothing"
+        else:
+            got = "something else" if _SECRET_KEYS.intersection(path) else quote(node.value)
+        hint = None
+        if isinstance(node, yaml.ScalarNode):
+            if str in _options(expected) and value is not _MISSING and not isinstance(value, str):
+                hint = "put it in quotes" if got == "something else" else f"put it in quotes: {got}"
+            elif choices := _choices(expected):
+                hint = suggest(node.value, choices)
+            elif any(get_origin(option) is list for option in _options(expected)) and got != "nothing":
+                hint = f"write it as a list: [{got[1:-1]}]"
+        self.add(path, f"expected {wanted}, got {got}", hint)
+        return _MISSING
+
+
+def spell(path: Path) -> str:
+    """``("projects", 2, "name")`` as ``projects[2].name``."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else (f".{part}" if text else part)
+    return text
+
+
+def quote(text: str) -> str:
+    """``text`` in quotes for a message, unless it may hold a credential."""
+    return '"…"' if "://" in text or "@" in text else f'"{text}"'
+
+
+def suggest(word: str, known: typing.Iterable[str]) -> str:
+    """``did you mean "specifier"?``, or the whole choice where nothing comes near."""
+    known = list(known)
+    close = difflib.get_close_matches(word.lower().replace("_", "-"), known, n=1, cutoff=0.6)
+    if close:
+        return f'did you mean "{close[0]}"?'
+    return f"known: {', '.join(sorted(known))}"
+
+
+def _children(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.SequenceNode):
+        return list(node.value)
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return []
+
+
+def _options(expected: Any) -> tuple[Any, ...]:
+    if get_origin(expected) in (Union, types.UnionType):
+        return tuple(option for option in get_args(expected) if option is not type(None))
+    return (expected,)
+
+
+def _choices(expected: Any) -> list[str]:
+    return [
+        str(choice)
+        for option in _options(expected)
+        if get_origin(option) is typing.Literal
+        for choice in get_args(option)
+    ]
+
+
+def _spell_type(expected: Any) -> str:
+    names = []
+    for option in _options(expected):
+        if get_origin(option) is typing.Annotated:
+            option, meta = get_args(option)[:2]
+            names.append(f"a whole number from {meta.ge} to {meta.le}" if option is int else str(option))
+        elif get_origin(option) is list:
+            names.append("a list")
+        elif get_origin(option) is typing.Literal:
+            names.append(" or ".join(f'"{choice}"' for choice in get_args(option)))
+        elif isinstance(option, type) and issubclass(option, msgspec.Struct):
+            names.append("a mapping")
+        else:
+            names.append({str: "text", bool: "true or false", int: "a whole number"}.get(option, str(option)))
+    return " or ".join(names)

@@ -1,0 +1,60 @@
+"""What is remembered of upstream between runs: validators and parsed pages. Safe to delete.
+
+With it, an unchanged page costs one conditional request (RFC 9110, 13) and no parsing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from pymirror.layout import STATE, check_project
+from pymirror.simple.model import ProjectDetail
+from pymirror.storage.interface import Files
+
+FORMAT = 1  # raised when the parser reads more out of a page than before
+
+
+class CachedPage(msgspec.Struct, frozen=True, kw_only=True):
+    """A page as it was last fetched: its validators, the digest of its bytes, and what they said.
+
+    ``url`` is what was asked, ``page_url`` where redirects led.
+    """
+
+    url: str
+    page_url: str
+    etag: str | None
+    last_modified: str | None
+    body_sha256: str
+    detail: ProjectDetail
+    format: int = FORMAT
+
+
+_decoder = msgspec.msgpack.Decoder(CachedPage)
+_encoder = msgspec.msgpack.Encoder()
+
+
+class PageCache:
+    """The cached project pages of one upstream."""
+
+    def __init__(self, storage: Files, upstream_url: str) -> None:
+        self._storage = storage
+        self._folder = f"{STATE}/pages/{hashlib.sha256(upstream_url.encode()).hexdigest()[:16]}"
+
+    def load(self, project: str, url: str) -> CachedPage | None:
+        """``None`` where nothing usable is remembered; damage is the same as nothing."""
+        data = self._storage.read(self._name(project))
+        if data is None:
+            return None
+        try:
+            page = _decoder.decode(data)
+        except (msgspec.DecodeError, ValueError):
+            return None
+        return page if page.format == FORMAT and page.url == url else None
+
+    def save(self, project: str, page: CachedPage) -> None:
+        self._storage.write(self._name(project), _encoder.encode(page))
+
+    def _name(self, project: str) -> str:
+        return f"{self._folder}/{check_project(project)}"

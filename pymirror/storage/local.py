@@ -1,0 +1,249 @@
+"""A folder of this machine.
+
+Durability: a file is synced before it is renamed; the folders that changed are synced together, before the pages that
+point into them are switched. Modes are 0644 and 0755 whatever the umask; the private folder is 0700.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+from pymirror.errors import StorageError
+from pymirror.layout import PRIVATE, TEMPORARY
+from pymirror.storage.interface import Stat
+
+_FILE_MODE = 0o644
+_FOLDER_MODE = 0o755
+_PRIVATE_MODE = 0o700
+
+_RENAME_EXCHANGE = 2  # Linux renameat2(2), and macOS renameatx_np(2) as RENAME_SWAP
+_AT_FDCWD = -100 if sys.platform == "linux" else -2
+_CANNOT_EXCHANGE = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM})
+
+
+class LocalStorage:
+    """The tree below ``root``."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._unsynced: set[Path] = set()
+        self._lock = threading.Lock()
+        self._serial = count()
+
+    @property
+    def location(self) -> str:
+        return str(self.root)
+
+    # ── files ───────────────────────────────────────────────────────────────────────────────────
+
+    def local_path(self, name: str) -> Path:
+        return self.root / name
+
+    def stat(self, name: str) -> Stat | None:
+        with _translated(self.root / name):
+            try:
+                found = (self.root / name).lstat()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+        return Stat(found.st_size, found.st_mtime_ns)
+
+    def read(self, name: str) -> bytes | None:
+        with _translated(self.root / name):
+            try:
+                return (self.root / name).read_bytes()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+    def write(self, name: str, data: bytes, *, newer_than: str | None = None) -> None:
+        temporary = self.temporary(f"{TEMPORARY}/{os.getpid()}-{next(self._serial)}")
+        try:
+            with _translated(self.root / name):
+                temporary.write_bytes(data)
+                if newer_than is not None:
+                    _renew_time(temporary, self.root / newer_than)
+            self.adopt(temporary, name)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+    def append(self, name: str, data: bytes) -> None:
+        path = self.temporary(name)
+        with _translated(path), path.open("ab", buffering=0) as file:
+            file.write(data)
+        self._touch(path)
+
+    def remove(self, name: str) -> None:
+        path = self.root / name
+        with _translated(path):
+            path.unlink(missing_ok=True)
+            self._touch(path.parent)
+            for parent in path.parents:
+                if parent == self.root or parent.parent == self.root:
+                    break
+                try:
+                    parent.rmdir()
+                except OSError:
+                    break
+                self._touch(parent.parent)
+
+    def walk(self, folder: str) -> Iterator[str]:
+        root = self.root / folder
+
+        def refuse(error: OSError) -> None:
+            if not isinstance(error, FileNotFoundError):
+                raise StorageError.from_os_error(error, root)
+
+        for parent, folders, files in os.walk(root, onerror=refuse):
+            folders.sort()
+            for file in sorted(files):
+                yield Path(parent, file).relative_to(self.root).as_posix()
+
+    # ── temporary files ─────────────────────────────────────────────────────────────────────────
+
+    def temporary(self, name: str) -> Path:
+        path = self.root / name
+        with _translated(path):
+            self._make_folder(path.parent)
+        return path
+
+    def adopt(self, temporary: Path, name: str) -> Stat:
+        path = self.root / name
+        with _translated(path):
+            temporary.chmod(_FILE_MODE)
+            _sync_file(temporary)
+            self._make_folder(path.parent)
+            _renew_time(temporary, path)
+            temporary.replace(path)
+            self._touch(path.parent)
+            found = path.stat()
+        return Stat(found.st_size, found.st_mtime_ns)
+
+    # ── folders ─────────────────────────────────────────────────────────────────────────────────
+
+    def link(self, source: str, name: str) -> None:
+        path = self.root / name
+        with _translated(path):
+            self._make_folder(path.parent)
+            try:
+                os.link(self.root / source, path)
+            except OSError as error:
+                if error.errno in (errno.ENOENT, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS):
+                    raise
+                shutil.copy2(self.root / source, path)  # exFAT, SMB, too many links
+            self._touch(path.parent)
+
+    def switch(self, staged: str, folder: str) -> bool:
+        source, target = self.root / staged, self.root / folder
+        with _translated(target):
+            self._make_folder(target.parent)
+            if not target.exists():
+                source.rename(target)
+            elif not _exchange(source, target):
+                return False
+            self._touch(target.parent)
+            self._touch(source.parent)
+            self.sync()
+        return True
+
+    def remove_folder(self, folder: str) -> None:
+        path = self.root / folder
+        with _translated(path):
+            if path.is_dir():
+                shutil.rmtree(path)
+                self._touch(path.parent)
+
+    def sync(self) -> None:
+        with self._lock:
+            paths, self._unsynced = self._unsynced, set()
+        for path in sorted(paths):
+            with _translated(path), contextlib.suppress(FileNotFoundError):
+                _sync_folder(path) if path.is_dir() else _sync_file(path)
+
+    def _touch(self, path: Path) -> None:
+        with self._lock:
+            self._unsynced.add(path)
+
+    def _make_folder(self, folder: Path) -> None:
+        """``folder`` and its parents, with the modes that a web server needs whatever the umask is."""
+        if folder.is_dir():
+            return
+        self._make_folder(folder.parent)
+        private = folder == self.root / PRIVATE
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            if folder.is_dir():
+                return  # another thread was first
+            raise
+        folder.chmod(_PRIVATE_MODE if private else _FOLDER_MODE)
+        self._touch(folder.parent)
+
+
+def _renew_time(temporary: Path, path: Path) -> None:
+    """Makes the new file's time later than the old one's, to the second.
+
+    Web servers build the ETag from size and whole seconds: a changed page of equal size, written within the same
+    second or after the clock was set back, would be answered with 304.
+    """
+    try:
+        old = path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return
+    second = 1_000_000_000
+    new = temporary.stat().st_mtime_ns
+    if new // second <= old // second:
+        later = (old // second + 1) * second
+        os.utime(temporary, ns=(later, later))
+
+
+def _sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR)  # Windows syncs only what is open for writing
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    if sys.platform == "win32":
+        return  # Windows has no handle to sync a folder by
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that cannot, such as some of FUSE's
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swaps two folders in one step; ``False`` where the system or the file system has no such step."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    name = {"linux": "renameat2", "darwin": "renameatx_np"}.get(sys.platform)
+    function = getattr(libc, name, None) if name else None
+    if function is None:
+        return False
+    if function(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in _CANNOT_EXCHANGE:
+        return False
+    raise OSError(code, os.strerror(code), str(other))
+
+
+@contextlib.contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError.from_os_error(error, path) from error

@@ -1,0 +1,305 @@
+"""One HTTP request, done well. The only user of httpx and tenacity: a successor of either is a change of this module.
+
+Every request is bounded in time, redirects and size, keeps to http(s), never goes from https to http, and sends a
+credential to its own origin only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import ssl
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from importlib.metadata import version
+from typing import Any, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+import tenacity
+import truststore
+
+from pymirror.credentials import Credentials, Origin, origin_of
+from pymirror.errors import ConfigurationError, RequestError, TransientRequestError, printable_url
+from pymirror.spec.model import Network
+from pymirror.workers import Stop, Watchdog
+
+R = TypeVar("R")
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524})
+_MAX_WAIT_SECONDS = 300.0
+
+_PERMANENT_ERRORS = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL)
+
+
+class Answer:
+    """The head of an answer, and its body as it arrives."""
+
+    def __init__(self, response: httpx.Response, url: str, deadline: float, stop: Stop) -> None:
+        self.url = url
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+        self._response = response
+        self._deadline = deadline
+        self._stop = stop
+
+    @property
+    def content_length(self) -> int | None:
+        """Bytes of the body, where the server says so."""
+        text = self.headers.get("content-length", "")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+    def stored_chunks(self) -> Iterator[bytes]:
+        """The body as it is stored, in pieces of some 64 kB; for files, whose hashes are of these bytes."""
+        return self._checked(self._response.iter_raw())
+
+    def read(self, *, max_bytes: int) -> bytes:
+        """The whole body with its content encoding undone. Raises :class:`RequestError` beyond ``max_bytes``."""
+        body = bytearray()
+        for chunk in self._checked(self._response.iter_bytes()):
+            body += chunk
+            if len(body) > max_bytes:
+                raise RequestError(self.url, f"the answer is larger than {max_bytes} bytes")
+        return bytes(body)
+
+    def _checked(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        with _translated(self.url):
+            for chunk in chunks:
+                self._stop.check()
+                yield chunk
+            if time.monotonic() >= self._deadline:
+                # An answer without a length ends where its connection does, and the watchdog may have ended it.
+                raise TransientRequestError(self.url, "the answer was cut off")
+
+
+class _Line:
+    """A client, which serves one request at a time, and the sockets that it has open."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self.client = client
+        self.sockets: list[socket.socket] = []
+
+    def request(self, url: str, headers: Mapping[str, str], credential: tuple[str, str] | None) -> httpx.Response:
+        """The head of the answer; the body is read from it."""
+        auth = httpx.BasicAuth(*credential) if credential else None
+        with _translated(url):
+            request = self.client.build_request("GET", url, headers=dict(headers), extensions={"trace": self._trace})
+            return self.client.send(request, auth=auth, stream=True)
+
+    def _trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Learns of a new connection, plain or after its TLS handshake."""
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            opened = info["return_value"].get_extra_info("socket")
+            self.sockets[:] = [known for known in self.sockets if known.fileno() != -1]
+            if isinstance(opened, socket.socket):
+                self.sockets.append(opened)
+
+
+class Transport:
+    """Makes requests from any number of threads, with one pool of connections and a limit for each host."""
+
+    def __init__(self, network: Network, credentials: Credentials, stop: Stop) -> None:
+        self._network = network
+        self._credentials = credentials
+        self._stop = stop
+        self._lock = threading.Lock()
+        self._ssl = _make_ssl_context()
+        # One httpx client serves one request at a time: a client shared by threads spends its time on its own lock.
+        # The last one returned is the next one used, so that its connection is warm.
+        self._idle: deque[_Line] = deque()
+        self._watchdog = Watchdog()
+        self._hosts: dict[Origin, threading.BoundedSemaphore] = {}
+
+    def close(self) -> None:
+        """Closes every idle connection."""
+        self._watchdog.close()
+        while self._idle:
+            self._idle.pop().client.close()
+
+    @contextlib.contextmanager
+    def get(self, url: str, *, headers: Mapping[str, str], timeout_seconds: float) -> Iterator[Answer]:
+        """The answer to GET ``url``, redirects followed: 2xx, 304 or 416.
+
+        ``timeout_seconds`` bounds the whole request with its body. Raises :class:`TransientRequestError` for what may
+        heal, else :class:`RequestError`.
+        """
+        deadline = 0.0
+        try:
+            for _ in range(self._network.max_redirects + 1):
+                self._stop.check()
+                with self._slot(url), self._line() as line:
+                    # The time starts with the connection: to wait for one's turn is no fault of the server's.
+                    deadline = deadline or time.monotonic() + timeout_seconds
+                    with self._watchdog.watch(line.sockets, deadline), self._send(line, url, headers) as response:
+                        if response.status_code not in _REDIRECTS:
+                            _check_status(response, url)
+                            yield Answer(response, url, deadline, self._stop)
+                            return
+                        url = _follow(response, url)
+            raise RequestError(url, f"more than {self._network.max_redirects} redirects")
+        except TransientRequestError:
+            if deadline and time.monotonic() >= deadline:
+                raise TransientRequestError(url, f"it took longer than {timeout_seconds:g} s in all") from None
+            raise
+
+    def retry(self, call: Callable[[], R], *, note: Callable[[str], None]) -> R:
+        """``call()``, again as long as it raises :class:`TransientRequestError` and the retries last."""
+
+        def announce(state: tenacity.RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            wait = state.next_action.sleep if state.next_action else 0.0
+            note(f"{error}; attempt {state.attempt_number + 1} in {wait:.1f} s")
+
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(TransientRequestError),
+            stop=tenacity.stop_after_attempt(self._network.retries + 1),
+            wait=_wait,
+            sleep=self._stop.sleep,
+            before_sleep=announce,
+            reraise=True,
+        )
+        return retrying(call)
+
+    @contextlib.contextmanager
+    def _slot(self, url: str) -> Iterator[None]:
+        """A place among the connections to the URL's host."""
+        try:
+            origin = origin_of(url)
+        except ValueError:
+            raise RequestError(url, "not a URL") from None
+        with self._lock:
+            slots = self._hosts.setdefault(origin, threading.BoundedSemaphore(self._network.connections_per_host))
+        with slots:
+            yield
+
+    @contextlib.contextmanager
+    def _line(self) -> Iterator[_Line]:
+        try:
+            line = self._idle.pop()
+        except IndexError:
+            client = httpx.Client(
+                verify=self._ssl,
+                timeout=self._network.timeout_seconds,
+                headers={"User-Agent": f"pymirror/{version('pymirror')}"},
+                limits=httpx.Limits(max_connections=8, max_keepalive_connections=4, keepalive_expiry=30),
+            )
+            line = _Line(client)
+        try:
+            yield line
+        finally:
+            line.client.cookies.clear()
+            self._idle.append(line)
+
+    @contextlib.contextmanager
+    def _send(self, line: _Line, url: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
+        credential = self._credentials.find(url)
+        response = line.request(url, headers, credential)
+        if response.status_code == 401 and credential is None:
+            credential = self._credentials.ask_keyring(url) or self._credentials.find(url)
+            if credential is not None:
+                response.close()
+                response = line.request(url, headers, credential)
+        try:
+            yield response
+        finally:
+            with contextlib.suppress(httpx.HTTPError):
+                response.close()
+
+
+def _follow(response: httpx.Response, url: str) -> str:
+    """The redirect's target, if it is one that may be followed."""
+    location: str = response.headers.get("location", "")
+    try:
+        target = urljoin(url, location)
+        scheme, host = urlsplit(target).scheme, urlsplit(target).hostname
+    except ValueError:
+        scheme, host, target = "", None, ""
+    if not location or not host or scheme not in ("http", "https"):
+        raise RequestError(url, "a redirect to nowhere, or to what is neither http nor https")
+    if url.startswith("https:") and scheme == "http":
+        raise RequestError(url, f"a redirect from https to http is not followed ({printable_url(target)})")
+    return target
+
+
+def _check_status(response: httpx.Response, url: str) -> None:
+    status = response.status_code
+    if 200 <= status < 300 or status in (304, 416):
+        return
+    if status in _TRANSIENT:
+        raise TransientRequestError(
+            url, f"HTTP {status}", status=status, retry_after_seconds=_read_retry_after(response.headers)
+        )
+    if status in (401, 403):
+        problem = f"HTTP {status}: access was refused; credentials come from the upstream's URL, netrc or keyring"
+        raise RequestError(url, problem, status=status)
+    raise RequestError(url, f"HTTP {status}", status=status)
+
+
+def _read_retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait (RFC 9110, 10.2.3), given as a number or as a date."""
+    text = headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text[:9]), _MAX_WAIT_SECONDS)
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, TypeError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return min(max((moment - datetime.now(UTC)).total_seconds(), 0.0), _MAX_WAIT_SECONDS)
+
+
+_backoff = tenacity.wait_random_exponential(multiplier=0.5, max=30)
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    """What the server asked for, and some jitter so that not all come back at once; else a growing random time."""
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after_seconds if isinstance(error, TransientRequestError) else None
+    jitter = float(_backoff(state))
+    return jitter if asked is None else asked + min(jitter, 1.0)
+
+
+@contextlib.contextmanager
+def _translated(url: str) -> Iterator[None]:
+    """httpx's errors as ours."""
+    try:
+        yield
+    except _PERMANENT_ERRORS as error:
+        raise RequestError(url, _describe(error)) from None
+    except httpx.HTTPError as error:
+        if _has_cause(error, ssl.SSLCertVerificationError):
+            raise RequestError(url, f"the server's certificate is not trusted: {_describe(error)}") from None
+        raise TransientRequestError(url, _describe(error)) from None
+
+
+def _describe(error: Exception) -> str:
+    """The error in words; some of httpx's have none."""
+    kind = type(error).__name__
+    return f"{kind}: {error}" if str(error) else kind
+
+
+def _has_cause(error: BaseException, kind: type[BaseException]) -> bool:
+    seen: BaseException | None = error
+    for _ in range(10):
+        if seen is None or isinstance(seen, kind):
+            break
+        seen = seen.__cause__ or seen.__context__
+    return isinstance(seen, kind)
+
+
+def _make_ssl_context() -> ssl.SSLContext:
+    """What OpenSSL's variables name; else the system's own trust store, as pip does."""
+    file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    if not file and not folder:
+        return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        return ssl.create_default_context(cafile=file or None, capath=folder or None)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"SSL_CERT_FILE or SSL_CERT_DIR cannot be used: {error}") from None

@@ -17,7 +17,7 @@ import pkginfo
 from packaging.utils import canonicalize_name
 
 from pymirror.distribution import parse_version
-from pymirror.errors import IntegrityError
+from pymirror.errors import IntegrityError, StorageError
 from pymirror.metadata import MAX_METADATA_BYTES, CoreMetadata
 
 _ARCHIVE_ERRORS = (
@@ -40,6 +40,7 @@ def read_wheel_metadata(path: Path, *, filename: str) -> bytes:
 
     Raises :class:`IntegrityError` where the file is no wheel, holds no METADATA or too large a one, or where its
     METADATA names another project or version than ``filename``: an installer that was given such metadata would refuse.
+    Raises :class:`StorageError` where the disk fails.
     """
     try:
         with zipfile.ZipFile(path) as wheel:
@@ -50,7 +51,7 @@ def read_wheel_metadata(path: Path, *, filename: str) -> bytes:
             data = wheel.read(member)
     except _ARCHIVE_ERRORS as error:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
-            raise  # of the disk, not of the archive
+            raise StorageError.from_os_error(error, path) from error  # of the disk, not of the archive
         raise _problem(filename, "a readable wheel", str(error)) from error
     _check_names(parse_core_metadata(data), filename)
     return data

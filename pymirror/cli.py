@@ -5,6 +5,7 @@ A command's modules are imported when it runs, so that ``--help`` answers at onc
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -83,7 +84,7 @@ def sync_command(spec: Path, quiet: bool, verbose: bool, as_json: bool, allow_sh
         terminal.sync_report(report)
         return report.exit_code
 
-    _run(spec, work, quiet=quiet, verbose=verbose)
+    _run(spec, work, quiet=quiet, verbose=verbose, as_json=as_json)
 
 
 @cli.command("plan")
@@ -98,7 +99,7 @@ def plan_command(spec: Path, quiet: bool, verbose: bool, as_json: bool) -> None:
         terminal.json(report.as_json()) if as_json else terminal.plan_report(report)
         return report.exit_code
 
-    _run(spec, work, quiet=quiet, verbose=verbose)
+    _run(spec, work, quiet=quiet, verbose=verbose, as_json=as_json)
 
 
 @cli.command("verify")
@@ -117,7 +118,7 @@ def verify_command(spec: Path, quiet: bool, verbose: bool, as_json: bool) -> Non
         terminal.json(report.as_json()) if as_json else terminal.verify_report(report)
         return report.exit_code
 
-    _run_on_tree(spec, work, quiet=quiet, verbose=verbose)
+    _run_on_tree(spec, work, quiet=quiet, verbose=verbose, as_json=as_json)
 
 
 @cli.command("prune")
@@ -143,27 +144,31 @@ def prune_command(spec: Path, quiet: bool, verbose: bool, as_json: bool, grace: 
         terminal.json(report.as_json()) if as_json else terminal.prune_report(report)
         return report.exit_code
 
-    _run_on_tree(spec, work, quiet=quiet, verbose=verbose)
+    _run_on_tree(spec, work, quiet=quiet, verbose=verbose, as_json=as_json)
 
 
-def _run(spec_path: Path, work: Callable[[Spec, Ports, Terminal], ExitCode], *, quiet: bool, verbose: bool) -> NoReturn:
+def _run(
+    spec_path: Path, work: Callable[[Spec, Ports, Terminal], ExitCode], *, quiet: bool, verbose: bool, as_json: bool
+) -> NoReturn:
     """``work`` on a spec."""
 
     def start(terminal: Terminal, stop: Stop) -> ExitCode:
         spec = _load_spec(spec_path)
         return work(spec, _make_ports(spec.output, terminal, stop), terminal)
 
-    _guard(start, quiet=quiet, verbose=verbose)
+    _guard(start, quiet=quiet, verbose=verbose, as_json=as_json)
 
 
-def _run_on_tree(path: Path, work: Callable[[Ports, Terminal], ExitCode], *, quiet: bool, verbose: bool) -> NoReturn:
+def _run_on_tree(
+    path: Path, work: Callable[[Ports, Terminal], ExitCode], *, quiet: bool, verbose: bool, as_json: bool
+) -> NoReturn:
     """``work`` on a tree, which the spec names or which ``path`` is."""
 
     def start(terminal: Terminal, stop: Stop) -> ExitCode:
         output = path if path.is_dir() else _load_spec(path).output
         return work(_make_ports(output, terminal, stop), terminal)
 
-    _guard(start, quiet=quiet, verbose=verbose)
+    _guard(start, quiet=quiet, verbose=verbose, as_json=as_json)
 
 
 def _load_spec(path: Path) -> Spec:
@@ -179,7 +184,7 @@ def _make_ports(output: Path, terminal: Terminal, stop: Stop) -> Ports:
     return Ports(storage=LocalStorage(output), environ=os.environ, progress=terminal, stop=stop)
 
 
-def _guard(start: Callable[[Terminal, Stop], ExitCode], *, quiet: bool, verbose: bool) -> NoReturn:
+def _guard(start: Callable[[Terminal, Stop], ExitCode], *, quiet: bool, verbose: bool, as_json: bool) -> NoReturn:
     """Does the work, and turns what happens into a message and the exit code."""
     from pymirror.console import Terminal, Verbosity
     from pymirror.workers import Stop
@@ -193,16 +198,21 @@ def _guard(start: Callable[[Terminal, Stop], ExitCode], *, quiet: bool, verbose:
         with terminal:
             code = start(terminal, stop)
     except PymirrorError as error:
-        terminal.error(error)
-        code = error.exit_code
+        code = _tell(terminal, error, as_json=as_json)
     except KeyboardInterrupt:
-        interrupted = InterruptedRunError()
-        terminal.error(interrupted)
-        code = interrupted.exit_code
+        code = _tell(terminal, InterruptedRunError(), as_json=as_json)
     except BrokenPipeError:
         code = ExitCode.INCOMPLETE
     _flush()
     raise SystemExit(int(code))
+
+
+def _tell(terminal: Terminal, error: PymirrorError, *, as_json: bool) -> ExitCode:
+    with contextlib.suppress(BrokenPipeError):
+        terminal.error(error)
+        if as_json:
+            terminal.json({"exit-code": int(error.exit_code), "error": str(error), "hint": error.hint})
+    return error.exit_code
 
 
 def _flush() -> None:

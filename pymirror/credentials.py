@@ -6,6 +6,7 @@ import netrc
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -28,41 +29,58 @@ class Credentials:
     """Looks up the user and password for a URL."""
 
     def __init__(self, upstreams: Sequence[Upstream], environ: Mapping[str, str]) -> None:
-        self._lock = threading.Lock()
-        self._upstream_urls = {origin_of(upstream.url): upstream.url for upstream in upstreams}
-        self._known: dict[Origin, Credential | None] = {}
-        for upstream in upstreams:
-            if upstream.credentials is not None:
-                self._known[origin_of(upstream.url)] = upstream.credentials
+        self._upstreams = tuple(upstreams)
         self._netrc = _read_netrc(environ)
+        self._lock = threading.Lock()
+        self._keyring: dict[str, Credential | None] = {}
 
     def find(self, url: str) -> Credential | None:
         """What to send with the first request to ``url``."""
-        origin = origin_of(url)
-        known = self._known.get(origin)
-        if known is not None:
+        upstream = self._upstream_of(url)
+        if upstream is not None and upstream.credentials is not None:
+            user, password = upstream.credentials
+            if password is not None:
+                return user, password
+            # As pip reads `https://user@host/`: the keyring has the password, else there is none (a token as the user).
+            return self._ask_keyring(upstream, user) or (user, "")
+        if upstream is not None and (known := self._keyring.get(upstream.url)) is not None:
             return known
+        scheme, host, port = origin_of(url)
         # netrc knows hosts only; another port of the host may be another's service.
-        is_at_home = origin in self._upstream_urls or origin[2] == _PORTS.get(origin[0])
-        return self._netrc.get(origin[1]) if is_at_home else None
+        return self._netrc.get(host) if upstream is not None or port == _PORTS.get(scheme) else None
 
     def ask_keyring(self, url: str) -> Credential | None:
-        """What the user's keyring holds for ``url``, asked once an origin, after a 401.
+        """What the user's keyring holds for the upstream at ``url``, asked once, after a 401.
 
-        Only for the origins of configured upstreams: a page must not be able to have other passwords looked up.
+        Only for configured upstreams: a page must not be able to have other passwords looked up.
         """
+        upstream = self._upstream_of(url)
+        return self._ask_keyring(upstream, None) if upstream is not None else None
+
+    def _upstream_of(self, url: str) -> Upstream | None:
+        """The upstream of the URL's origin; of several, as in pip, the one whose path has most in common with its."""
         origin = origin_of(url)
+        path = urlsplit(url).path
+        candidates = [upstream for upstream in self._upstreams if origin_of(upstream.url) == origin]
+        return max(
+            candidates,
+            key=lambda upstream: _count_shared_folders(urlsplit(upstream.url).path, path),
+            default=None,
+        )
+
+    def _ask_keyring(self, upstream: Upstream, user: str | None) -> Credential | None:
+        from unearth.auth import get_keyring_auth  # the import costs more than a start-up may
+
         with self._lock:
-            if origin in self._known or origin not in self._upstream_urls:
-                return None
-            self._known[origin] = found = _ask_keyring(self._upstream_urls[origin], origin[1])
-            return found
+            if upstream.url not in self._keyring:
+                host = origin_of(upstream.url)[1]
+                self._keyring[upstream.url] = get_keyring_auth(upstream.url, user) or get_keyring_auth(host, user)
+            return self._keyring[upstream.url]
 
 
-def _ask_keyring(url: str, host: str) -> Credential | None:
-    from unearth.auth import get_keyring_auth  # the import costs more than a start-up may
-
-    return get_keyring_auth(url, None) or get_keyring_auth(host, None)
+def _count_shared_folders(one: str, other: str) -> int:
+    pairs = zip(one.split("/"), other.split("/"), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _read_netrc(environ: Mapping[str, str]) -> dict[str, Credential]:

@@ -27,6 +27,7 @@ class WantedFile:
     """A file that the next snapshot must hold, as upstream describes it.
 
     ``lock_hashes`` are those that a lock file allows, where upstream gives none that they could be compared with.
+    ``other_hashes`` are upstream's, where it gives no sha256.
     """
 
     project: str
@@ -41,6 +42,7 @@ class WantedFile:
     yanked: bool | str
     upstream_metadata_sha256: str | None = None
     lock_hashes: frozenset[tuple[str, str]] = frozenset()
+    other_hashes: Hashes = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,9 +189,10 @@ def _plan_project(selection: Selection, old: SnapshotProject | None, failures: l
     for chosen in selection.chosen:
         file = _want(selection.project, chosen)
         known = published.get(file.filename)
-        if known is not None and file.sha256 is not None and file.sha256 != known.sha256:
+        change = _find_change(known, file) if known is not None else None
+        if known is not None and change is not None:
             # Promise 7: published files are immutable, whatever upstream says now.
-            problem = f"upstream changed the file: sha256 was {known.sha256}, is {file.sha256}; the old one is kept"
+            problem = f"upstream changed the file: {change}; the old one is kept"
             failures.append(Failure(project=selection.project, what=file.filename, problem=problem))
             file = _rewant(selection.project, known)
         elif known is not None and file.sha256 is None:
@@ -202,6 +205,17 @@ def _plan_project(selection: Selection, old: SnapshotProject | None, failures: l
         status_reason=selection.status_reason,
         files=tuple(files),
     )
+
+
+def _find_change(known: SnapshotFile, file: WantedFile) -> str | None:
+    """How upstream contradicts what is published; ``None`` where it does not."""
+    before = {**dict(known.other_hashes), "sha256": known.sha256}
+    for name, digest in file.hashes:
+        if before.get(name, digest) != digest:
+            return f"{name} was {before[name]}, is {digest}"
+    if file.sha256 is None and file.size not in (None, known.size):
+        return f"it had {known.size} bytes, has {file.size}"
+    return None
 
 
 def _keep(project: SnapshotProject) -> ProjectPlan:
@@ -230,6 +244,7 @@ def _want(project: str, chosen: Chosen) -> WantedFile:
         yanked=file.yanked,
         upstream_metadata_sha256=metadata.get("sha256"),
         lock_hashes=chosen.lock_hashes,
+        other_hashes=() if file.sha256 else file.hashes,
     )
 
 
@@ -246,6 +261,7 @@ def _rewant(project: str, file: SnapshotFile) -> WantedFile:
         upload_time=file.upload_time,
         requires_python=file.requires_python,
         yanked=file.yanked,
+        other_hashes=file.other_hashes,
     )
 
 
@@ -265,6 +281,7 @@ def _settle(
         requires_python=file.requires_python,
         yanked=file.yanked,
         metadata_sha256=stored.metadata_sha256,
+        other_hashes=file.other_hashes,
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from pymirror.archive import read_wheel_metadata
-from pymirror.errors import IntegrityError, UnsafeNameError
+from pymirror.errors import IntegrityError, StorageError, UnsafeNameError
 from pymirror.layout import (
     METADATA_SUFFIX,
     POOL,
@@ -214,12 +214,15 @@ class Pool:
 
 
 def hash_file(path: Path) -> tuple[str, str]:
-    """The sha256 and BLAKE2b-256 hex digests of a file."""
+    """The sha256 and BLAKE2b-256 hex digests of a file. Raises :class:`StorageError` where it cannot be read."""
     sha256, blake2b = hashlib.sha256(), hashlib.blake2b(digest_size=32)
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            sha256.update(chunk)
-            blake2b.update(chunk)
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                sha256.update(chunk)
+                blake2b.update(chunk)
+    except OSError as error:
+        raise StorageError.from_os_error(error, path) from error
     return sha256.hexdigest(), blake2b.hexdigest()
 
 

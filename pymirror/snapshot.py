@@ -19,7 +19,10 @@ FORMAT = 1
 
 
 class SnapshotFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A published file. Digests are lower-case hex; ``metadata_sha256`` is that of its ``.metadata`` file."""
+    """A published file. Digests are lower-case hex; ``metadata_sha256`` is that of its ``.metadata`` file.
+
+    ``other_hashes`` are upstream's, where it gave no sha256: what tells that it changed the file.
+    """
 
     filename: str
     version: str
@@ -30,6 +33,7 @@ class SnapshotFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     requires_python: str | None = None
     yanked: bool | str = False
     metadata_sha256: str | None = None
+    other_hashes: tuple[tuple[str, str], ...] = ()
 
     @property
     def path(self) -> str:

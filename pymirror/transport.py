@@ -201,7 +201,7 @@ class Transport:
         credential = self._credentials.find(url)
         response = line.request(url, headers, credential)
         if response.status_code == 401 and credential is None:
-            credential = self._credentials.ask_keyring(url) or self._credentials.find(url)
+            credential = self._credentials.ask_keyring(url)
             if credential is not None:
                 response.close()
                 response = line.request(url, headers, credential)

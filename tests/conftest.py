@@ -26,7 +26,7 @@ def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     home = tmp_path / "home"
     home.mkdir()
     clean = {name: os.environ[name] for name in os.environ if name in _KEPT_VARIABLES or name.startswith("COVERAGE_")}
-    clean |= {"HOME": str(home), "PIP_CONFIG_FILE": os.devnull, "NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    clean |= {"HOME": str(home), "PIP_CONFIG_FILE": os.devnull, "NO_COLOR": "1"}
     for name in list(os.environ):
         if name not in clean and not name.startswith("PYTEST"):
             monkeypatch.delenv(name)

@@ -184,6 +184,16 @@ def test_json_tells_what_failed(index: LocalIndex, published: Mirror) -> None:
         assert [failure["what"] for failure in report["failures"]] == ["missing"]
 
 
+@pytest.mark.parametrize("verb", VERBS)
+def test_json_tells_of_an_error_too(mirror: Mirror, verb: str) -> None:
+    mirror.spec.write_text("output: mirror\nprojcts: [demo]\n")
+
+    run = mirror.run(verb, "--json", code=2)
+
+    assert run.json["exit-code"] == 2
+    assert 'unknown key "projcts"' in run.json["error"]
+
+
 def test_plan_shows_whole_names_when_its_output_is_piped(index: LocalIndex, mirror: Mirror) -> None:
     name = "-".join(["a-rather-long-name"] * 6)
     index.add(make_sdist(name, "1.0"), project=name)

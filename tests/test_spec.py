@@ -136,9 +136,9 @@ def test_an_upstream_has_no_credentials_when_none_are_given() -> None:
     assert upstream.credentials is None
 
 
-def test_a_password_may_be_empty_when_there_is_a_username() -> None:
+def test_a_password_is_left_to_the_keyring_when_there_is_only_a_username() -> None:
     (upstream,) = load_line("upstreams: [{url: 'https://x/', username: token}]").upstreams
-    assert upstream.credentials == ("token", "")
+    assert upstream.credentials == ("token", None)
 
 
 def test_a_short_entry_takes_the_top_level_keys_when_it_is_read(full: Spec) -> None:
@@ -611,12 +611,13 @@ def test_credentials_are_in_no_repr_when_the_url_has_them() -> None:
     [
         ("https://robot:p%40ss%3A@x/", ("robot", "p@ss:")),
         ("https://robot:a@b@x/", ("robot", "a@b")),
-        ("https://token@x/", ("token", "")),
+        ("https://token@x/", ("token", None)),
+        ("https://token:@x/", ("token", "")),
         ("https://:secret@x/", ("", "secret")),
         ("https://x/", None),
     ],
 )
-def test_credentials_are_taken_out_when_a_url_is_read(url: str, credentials: tuple[str, str] | None) -> None:
+def test_credentials_are_taken_out_when_a_url_is_read(url: str, credentials: tuple[str, str | None] | None) -> None:
     upstream = parse_upstream_url(url)
     assert upstream is not None
     assert (upstream.url, upstream.name, upstream.credentials) == ("https://x/", "x", credentials)

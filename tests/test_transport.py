@@ -433,6 +433,38 @@ def test_each_upstream_gets_its_own_credential(index: LocalIndex, other: LocalIn
         assert sent == {f"Basic {b64encode(credential.encode()).decode()}"}
 
 
+def test_two_upstreams_on_one_host_get_their_own_credentials(index: LocalIndex, mirror: Mirror) -> None:
+    """Two repositories of one server, each with a user of its own."""
+    for project in ("demo", "acme"):
+        index.add(make_sdist(project, "1.0"))
+    acme = Answer(200, index.detail_json("acme"), {"Content-Type": JSON_TYPE})
+    index.fail_always("/private/simple/acme/", acme)
+    mirror.spec.write_text(
+        "output: mirror\n"
+        "upstreams:\n"
+        f"  - {{name: one, url: '{_with_user(index.url, 'one:1')}'}}\n"
+        f"  - {{name: two, url: '{_with_user(index.origin, 'two:2')}/private/simple/', projects: [acme]}}\n"
+        "projects: [demo, acme]\n"
+    )
+
+    mirror.sync(code=None)
+
+    for path, credential in (("/simple/demo/", "one:1"), ("/private/simple/acme/", "two:2")):
+        sent = {request.headers.get("authorization") for request in index.requests(path)}
+        assert sent == {f"Basic {b64encode(credential.encode()).decode()}"}
+
+
+def test_the_keyring_is_asked_for_the_password_of_the_user_in_the_url(index: LocalIndex, mirror: Mirror) -> None:
+    index.credential = f"{USER}:{PASSWORD}"
+    index.add(make_sdist("demo", "1.0"))
+    _give_as_keyring_module(index, mirror)
+    mirror.write_spec(_with_user(index.url, USER), "projects: [demo]")
+
+    mirror.sync()
+
+    assert mirror.projects() == ["demo"]
+
+
 # ── limits ──────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -506,11 +538,11 @@ _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.pypi.simple.v1+json\r
 )
 def test_a_page_that_drips_is_given_up(index: LocalIndex, mirror: Mirror, head: bytes, piece: bytes) -> None:
     index.fail("/simple/demo/", _drip(head, piece))
-    mirror.write_spec(index, "projects: [demo]", network="page-timeout: 1 s, retries: 0")
+    mirror.write_spec(index, "projects: [demo]", network="page-timeout: 0.5 s, retries: 0")
 
     run = mirror.run("sync", code=1, timeout=6)
 
-    assert "it took longer than 1 s in all" in run.err
+    assert "it took longer than 0.5 s in all" in run.err
 
 
 def test_what_arrived_of_a_page_before_it_was_given_up_is_no_page(index: LocalIndex, mirror: Mirror) -> None:
@@ -518,7 +550,7 @@ def test_what_arrived_of_a_page_before_it_was_given_up_is_no_page(index: LocalIn
     index.formats = ("html",)
     index.add(make_sdist("demo", "1.0"))
     index.add(make_sdist("demo", "2.0"))
-    mirror.write_spec(index, "projects: [demo]", network="page-timeout: 1 s, retries: 0")
+    mirror.write_spec(index, "projects: [demo]", network="page-timeout: 0.5 s, retries: 0")
     mirror.sync()
     before = mirror.published()
     first = index.detail_html("demo").partition(b"<br>")[0]
@@ -535,19 +567,19 @@ def test_a_file_that_drips_is_given_up(index: LocalIndex, mirror: Mirror, length
     entry = index.add((SDIST, bytes(830)), hashes={}, size=None)
     index.fail(entry.path, _drip(b"HTTP/1.1 200 OK\r\n" + length + b"\r\n", b"\0"))
     mirror.write_spec(
-        index, "projects: [demo]\nrequire-hashes: false", network="file-timeout: 1 s, page-timeout: 9 s, retries: 0"
+        index, "projects: [demo]\nrequire-hashes: false", network="file-timeout: 0.5 s, page-timeout: 9 s, retries: 0"
     )
 
     run = mirror.run("sync", code=1, timeout=6)
 
-    assert "it took longer than 1 s in all" in run.err
+    assert "it took longer than 0.5 s in all" in run.err
     assert mirror.pool() == []
 
 
 def test_a_server_that_says_nothing_is_given_up(index: LocalIndex, mirror: Mirror) -> None:
     gate = Gate()
     index.fail("/simple/demo/", gate, gate)
-    mirror.write_spec(index, "projects: [demo]", network="timeout: 1 s, retries: 1")
+    mirror.write_spec(index, "projects: [demo]", network="timeout: 0.5 s, retries: 1")
 
     run = mirror.run("sync", "-v", code=1, timeout=20)
 

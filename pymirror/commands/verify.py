@@ -93,7 +93,10 @@ def _check_files(ports: Ports, snapshot: Snapshot) -> Iterator[Damage]:
     ports.progress.phase("verifying", items=len(files), size=snapshot.size)
 
     def check(file: SnapshotFile) -> list[Damage]:
-        found = list(_check_file(ports.storage, file))
+        try:
+            found = list(_check_file(ports.storage, file))
+        except StorageError as error:
+            found = [Damage(path=file.path, problem=f"cannot be read: {error.problem}")]
         ports.progress.received(file.size)
         ports.progress.item()
         return found

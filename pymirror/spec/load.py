@@ -240,7 +240,7 @@ class _Loader:
         if entry.password is not None and entry.username is None:
             self._reading.add((*path, "password"), "a password without a username", "add username:")
         if entry.username is not None:
-            upstream = replace(upstream, credentials=(entry.username, entry.password or ""))
+            upstream = replace(upstream, credentials=(entry.username, entry.password))
         patterns = (self._pattern(text, (*path, "projects", i)) for i, text in enumerate(entry.projects))
         return replace(upstream, projects=tuple(pattern for pattern in patterns if pattern))
 
@@ -316,9 +316,9 @@ def parse_upstream_url(text: str, *, name: str | None = None) -> Upstream | None
         return None
     if "@" in parts.path:
         return None  # the end of a password with a slash in it, which must be written %2F
-    credentials = None
+    credentials: tuple[str, str | None] | None = None
     if parts.username is not None:
-        credentials = (unquote(parts.username), unquote(parts.password or ""))
+        credentials = (unquote(parts.username), None if parts.password is None else unquote(parts.password))
     folder = parts.path if parts.path.endswith("/") else f"{parts.path}/"
     return Upstream(
         name=name or host,

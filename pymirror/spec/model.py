@@ -114,12 +114,15 @@ class UpstreamRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upstream:
-    """An index to mirror from. ``projects`` are globs over normalized names; none means every project."""
+    """An index to mirror from. ``projects`` are globs over normalized names; none means every project.
+
+    ``credentials`` are a user and a password; a user without one has it in the keyring, or needs none.
+    """
 
     name: str
     url: str
     projects: tuple[str, ...] = ()
-    credentials: tuple[str, str] | None = field(default=None, repr=False)
+    credentials: tuple[str, str | None] | None = field(default=None, repr=False)
 
     @property
     def ref(self) -> UpstreamRef:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import lzma
+import re
 import struct
 import warnings
 import zipfile
@@ -18,8 +19,9 @@ from packaging.utils import canonicalize_name
 
 from pymirror.distribution import parse_version
 from pymirror.errors import IntegrityError, StorageError
-from pymirror.metadata import MAX_METADATA_BYTES, CoreMetadata
+from pymirror.metadata import MAX_HEADER_BYTES, MAX_METADATA_BYTES, CoreMetadata
 
+_HEADER_END = re.compile(rb"\r?\n\r?\n")
 _ARCHIVE_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
@@ -45,15 +47,21 @@ def read_wheel_metadata(path: Path, *, filename: str) -> bytes:
     try:
         with zipfile.ZipFile(path) as wheel:
             member = _find_metadata(wheel, filename)
-            # The size in the archive's directory bounds what is unpacked, whatever the data really hold.
-            if member.file_size > MAX_METADATA_BYTES:
-                raise _problem(filename, f"at most {MAX_METADATA_BYTES} bytes", f"{member.file_size}")
-            data = wheel.read(member)
+            # bzip2 and lzma unpack without a bound, and no tool writes wheels with them.
+            if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise _problem(filename, "stored or deflated", f"compression {member.compress_type}")
+            with wheel.open(member) as file:
+                data = file.read(MAX_METADATA_BYTES + 1)  # whatever size the archive's directory claims
+            if len(data) > MAX_METADATA_BYTES:
+                raise _problem(filename, f"at most {MAX_METADATA_BYTES} bytes", "more")
     except _ARCHIVE_ERRORS as error:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise StorageError.from_os_error(error, path) from error  # of the disk, not of the archive
         raise _problem(filename, "a readable wheel", str(error)) from error
-    _check_names(parse_core_metadata(data), filename)
+    header = _HEADER_END.split(data, maxsplit=1)[0]
+    if len(header) > MAX_HEADER_BYTES:
+        raise _problem(filename, f"at most {MAX_HEADER_BYTES} bytes of fields", f"{len(header)}")
+    _check_names(parse_core_metadata(header), filename)
     return data
 
 
@@ -63,7 +71,7 @@ def parse_core_metadata(data: bytes) -> CoreMetadata:
         warnings.simplefilter("ignore")  # pkginfo warns of metadata versions that it does not know yet
         distribution = pkginfo.Distribution()
         distribution.parse(data)
-    return CoreMetadata(data=data, name=distribution.name, version=distribution.version)
+    return CoreMetadata(name=distribution.name, version=distribution.version)
 
 
 def _find_metadata(wheel: zipfile.ZipFile, filename: str) -> zipfile.ZipInfo:

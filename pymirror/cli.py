@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from pymirror.errors import ExitCode, InterruptedRunError, PymirrorError, TerminatedError
+from pymirror.errors import ConfigurationError, ExitCode, InterruptedRunError, PymirrorError, TerminatedError
 from pymirror.spec.units import parse_duration
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pymirror.console import Terminal
     from pymirror.spec.model import Spec
     from pymirror.workers import Stop
+
+_MAX_FILE_BYTES = 64 * 1024 * 1024
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -154,6 +156,8 @@ def _run(
 
     def start(terminal: Terminal, stop: Stop) -> ExitCode:
         spec = _load_spec(spec_path)
+        if spec.output.exists() and not spec.output.is_dir():
+            raise ConfigurationError(f"output: {spec.output} is not a folder")
         return work(spec, _make_ports(spec.output, terminal, stop), terminal)
 
     _guard(start, quiet=quiet, verbose=verbose, as_json=as_json)
@@ -219,28 +223,37 @@ def _flush() -> None:
     """Ends quietly where the reader of stdout or stderr went away: what was to be done is done."""
     for stream in (sys.stdout, sys.stderr):
         try:
-            stream.flush()
-        except BrokenPipeError:
+            if stream is not None:  # as it is where the caller closed it
+                stream.flush()
+        except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _read_file(path: Path) -> bytes:
-    """A file that the user named; a pipe or a device would be read for ever."""
+    """A file that the user named, or more of it than any may have; a pipe or a device would be read for ever."""
     if path.exists() and not path.is_file():
         raise IsADirectoryError(21, "not a file")
-    return path.read_bytes()
+    with path.open("rb") as file:
+        return file.read(_MAX_FILE_BYTES + 1)
 
 
 def _watch_signals(stop: Stop) -> None:
-    """SIGTERM ends the run as Ctrl-C does, with its own exit code; SIGHUP is what a closed terminal sends."""
+    """SIGTERM ends the run as Ctrl-C does, with its own exit code; SIGHUP is what a closed terminal sends.
 
-    def terminate(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-        raise TerminatedError
-
-    signal.signal(signal.SIGTERM, terminate)
+    The first signal is the last that is heard: an impatient second one must not disturb the way out.
+    """
+    watched = [signal.SIGTERM, signal.SIGINT]
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # which nohup sets
-        signal.signal(signal.SIGHUP, terminate)
+        watched.append(signal.SIGHUP)
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        for each in watched:
+            signal.signal(each, signal.SIG_IGN)
+        stop.set()
+        raise KeyboardInterrupt if number == signal.SIGINT else TerminatedError
+
+    for each in watched:
+        signal.signal(each, end)
 
 
 def main() -> None:

@@ -54,7 +54,7 @@ class Terminal:
     def __init__(self, verbosity: Verbosity) -> None:
         self._verbosity = verbosity
         # A table is fitted to the terminal that it is read on, and to nothing where it is read by a program.
-        width = None if sys.stdout.isatty() else 10_000
+        width = None if sys.stdout is not None and sys.stdout.isatty() else 10_000
         self._out = _Console(file=sys.stdout, highlight=False, soft_wrap=True, emoji=False, width=width)
         self._err = _Console(file=sys.stderr, highlight=False, soft_wrap=True, emoji=False)
         self._bars: Progress | None = None
@@ -62,7 +62,7 @@ class Terminal:
         self._bytes: TaskID | None = None
 
     def __enter__(self) -> Self:
-        if self._err.is_terminal and self._verbosity >= Verbosity.NORMAL:
+        if sys.stderr is not None and sys.stderr.isatty() and self._verbosity >= Verbosity.NORMAL:
             self._bars = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=None),

@@ -83,10 +83,21 @@ def _count_shared_folders(one: str, other: str) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
+def find_home(environ: Mapping[str, str]) -> Path | None:
+    """The user's home folder; ``None`` for a user who has none, as in some containers."""
+    try:
+        return Path(environ.get("HOME") or Path.home())
+    except RuntimeError:
+        return None
+
+
 def _read_netrc(environ: Mapping[str, str]) -> dict[str, Credential]:
     """The ``machine`` entries of netrc. Its ``default`` entry is left out: it would go to every host."""
     named = environ.get("NETRC")
-    path = Path(named) if named else Path(environ.get("HOME") or Path.home()) / ".netrc"
+    home = find_home(environ)
+    if not named and home is None:
+        return {}
+    path = Path(named) if named else Path(home or "", ".netrc")
     try:
         hosts = netrc.netrc(os.fspath(path)).hosts
     except FileNotFoundError:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from pymirror.credentials import find_home
 from pymirror.errors import ConfigurationError
 from pymirror.spec.load import parse_upstream_url
 from pymirror.spec.model import Upstream
@@ -55,7 +56,7 @@ def _pip_configuration_files(environ: Mapping[str, str]) -> list[Path]:
     named = environ.get("PIP_CONFIG_FILE")
     if named == "/dev/null":
         return []  # pip's way to say: none at all
-    home = Path(environ.get("HOME") or Path.home())
+    home = find_home(environ) or Path("/nonexistent")
     if sys.platform == "win32":
         shared = [Path(environ.get("PROGRAMDATA", "C:/ProgramData"), "pip", "pip.ini")]
         own = [home / "pip" / "pip.ini", Path(environ.get("APPDATA", home), "pip", "pip.ini")]

@@ -34,7 +34,7 @@ _INSTALLERS = {
     ".dmg": PackageType.BDIST_DMG,
 }
 _MAX_TAGS = 256
-_MAX_FILENAME = 4096
+_MAX_FILENAME = 512
 DISTRIBUTION_SUFFIXES = (".whl", *_SDIST_SUFFIXES, ".egg", ".rpm", *_INSTALLERS)
 
 

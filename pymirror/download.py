@@ -81,6 +81,8 @@ class Downloader:
         except PymirrorError as error:
             self._stop.check()
             return Download(file=file, stored=None, problem=str(error))
+        except Exception as error:  # noqa: BLE001 - whatever one file brings up must not cost the others
+            return Download(file=file, stored=None, problem=f"unexpected {type(error).__name__}")
         finally:
             self._progress.item()
         if warning is not None:
@@ -94,7 +96,7 @@ class Downloader:
     def _attempt(self, file: WantedFile) -> tuple[PoolFile, str | None]:
         if file.size is not None and file.size > self._network.max_file_bytes:
             raise RequestError(file.url, f"{file.size} bytes are more than network: max-file-size allows")
-        partial = self._storage.temporary(f"{PARTIAL}/{_partial_name(file)}")
+        partial = self._storage.temporary(f"{PARTIAL}/{partial_name(file)}")
         source = partial.with_suffix(".json")
         with _storage_errors(partial):
             offset, validator = _resumable(partial, source, file)
@@ -152,7 +154,7 @@ class Downloader:
         return sha256.hexdigest(), blake2b.hexdigest()
 
 
-def _partial_name(file: WantedFile) -> str:
+def partial_name(file: WantedFile) -> str:
     """Two files of the same bytes are two downloads."""
     return hashlib.sha256(f"{file.filename} {file.sha256 or file.url}".encode()).hexdigest()
 
@@ -175,7 +177,7 @@ def _remember_source(source: Path, answer: Answer, file: WantedFile) -> None:
     validator = etag if etag.startswith('"') else answer.headers.get("last-modified", "")
     if answer.status == 206:
         return
-    if validator and validator.isprintable():
+    if validator and validator.isascii() and validator.isprintable():
         source.write_bytes(msgspec.json.encode(_Source(_public_url(file.url), validator)))
     else:
         source.unlink(missing_ok=True)

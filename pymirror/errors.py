@@ -248,6 +248,21 @@ class NoMirrorError(PymirrorError):
         return f"{printable(self.output)}: there is no published index here"
 
 
+class ForeignFolderError(PymirrorError):
+    """The output folder holds what pymirror did not put there, and would delete."""
+
+    exit_code = ExitCode.USAGE
+    hint = "give the mirror a folder of its own under output:"
+
+    def __init__(self, output: str, path: str) -> None:
+        self.output = output
+        self.path = path
+        super().__init__()
+
+    def __str__(self) -> str:
+        return f"{printable(self.output)} is no mirror, but holds {printable(self.path)}; nothing was touched"
+
+
 class DamagedIndexError(PymirrorError):
     """What is published cannot be told, so nothing may be deleted."""
 

@@ -6,6 +6,7 @@ one that is newer than the current: both are kept, since the pages may be either
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from itertools import pairwise
@@ -18,12 +19,17 @@ from pymirror.layout import (
     CURRENT,
     HTML_PAGE,
     JSON_PAGE,
+    LOCK_FILE,
+    POOL,
     SIMPLE,
     SNAPSHOTS,
+    blake2b_of_pool_path,
     blake2b_of_url,
+    check_filename,
     check_project,
     project_folder,
 )
+from pymirror.publish import count_stale_pages
 from pymirror.simple.model import File
 from pymirror.simple.parse_json import parse_json_detail, parse_json_list
 from pymirror.simple.render import render_list_json
@@ -45,17 +51,33 @@ class History:
         names = (CURRENT, f"{SIMPLE}/{HTML_PAGE}", f"{SIMPLE}/{JSON_PAGE}")
         return all(self._storage.stat(name) is None for name in names)
 
+    def find_foreign(self) -> str | None:
+        """Where there is no mirror yet: a file that stands where the mirror would, and is none of its."""
+        if self._storage.stat(LOCK_FILE) is not None or self._storage.stat(f"{SIMPLE}/{JSON_PAGE}") is not None:
+            return None
+        pool = (name for name in self._storage.walk(POOL) if blake2b_of_pool_path(name) is None)
+        return next(itertools.chain(self._storage.walk(SIMPLE), pool), None)
+
     def current(self) -> Snapshot | None:
         """What the pages show: as recorded, else as the pages themselves say, as far as they can be read.
 
         ``None`` where there are none.
         """
-        number = self._current_number()
-        if number is not None:
-            snapshot = self._load(number)
-            if snapshot is not None:
-                return snapshot
-        return read_pages(self._storage)
+        candidates = self._candidates()
+        if not candidates:
+            return read_pages(self._storage)
+        # A run that was killed between its pages and its record leaves pages that are right by the newer snapshot.
+        if len(candidates) == 1:
+            return candidates[0]
+        return min(candidates, key=lambda snapshot: count_stale_pages(snapshot, self._storage))
+
+    def _candidates(self) -> list[Snapshot]:
+        """The recorded current snapshot and those after it; none where the record is lost."""
+        current = self._current_number()
+        if current is None or self._load(current) is None:
+            return []
+        found = [self._load(number) for number in self._numbers() if number >= current]
+        return [snapshot for snapshot in found if snapshot is not None]
 
     def record(self, snapshot: Snapshot) -> int:
         """Keeps ``snapshot``, which is about to be published, and returns its number."""
@@ -76,12 +98,11 @@ class History:
 
         Raises :class:`DamagedIndexError` where neither the record nor the pages say what is published.
         """
-        current = self._current_number()
-        found = [self._load(number) for number in self._numbers() if current is None or number >= current]
-        snapshots = [snapshot for snapshot in found if snapshot is not None]
-        if current is not None and self._load(current) is not None:
-            return snapshots
-        return [*snapshots, read_pages_strictly(self._storage)]
+        candidates = self._candidates()
+        if candidates:
+            return candidates
+        found = [self._load(number) for number in self._numbers()]
+        return [*(snapshot for snapshot in found if snapshot is not None), read_pages_strictly(self._storage)]
 
     def superseded(self, *, since: float) -> tuple[list[Snapshot], list[str]]:
         """The snapshots that gave way to a newer one after ``since`` (seconds since the epoch), and the names of those
@@ -172,7 +193,10 @@ def _read_project(storage: Files, name: str) -> SnapshotProject | None:
 
 
 def _read_file(file: File, project: str) -> SnapshotFile | None:
-    distribution = parse_filename(file.filename, check_project(project))
+    try:
+        distribution = parse_filename(check_filename(file.filename), check_project(project))
+    except UnsafeNameError:
+        return None
     blake2b = blake2b_of_url(file.url, file.filename)
     if distribution is None or blake2b is None or file.sha256 is None or file.size is None:
         return None

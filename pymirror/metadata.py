@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MAX_METADATA_BYTES = 16 * 1024 * 1024
+MAX_METADATA_BYTES = 4 * 1024 * 1024
 """The largest METADATA that is taken out of a wheel: far above any real one, far below what hurts."""
+
+MAX_HEADER_BYTES = 512 * 1024
+"""The largest part of it that is parsed: the fields, without the description."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoreMetadata:
-    """The bytes of a METADATA file and the two fields that must agree with the name of its wheel."""
+    """The fields of a METADATA file that must agree with the name of its wheel."""
 
-    data: bytes
     name: str | None
     version: str | None

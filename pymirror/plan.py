@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from packaging.utils import canonicalize_version
+from packaging.version import Version
 
 from pymirror.errors import ShrinkError
-from pymirror.selection import Chosen, Selection
+from pymirror.selection import Chosen, Refused, Selection
 from pymirror.simple.model import Hashes
 from pymirror.snapshot import Snapshot, SnapshotFile, SnapshotProject
 
@@ -27,7 +28,8 @@ class WantedFile:
     """A file that the next snapshot must hold, as upstream describes it.
 
     ``lock_hashes`` are those that a lock file allows, where upstream gives none that they could be compared with.
-    ``other_hashes`` are upstream's, where it gives no sha256.
+    ``other_hashes`` are upstream's, where it gives no sha256. One that ``is_refused`` is never had, and holds its
+    release back.
     """
 
     project: str
@@ -43,6 +45,7 @@ class WantedFile:
     upstream_metadata_sha256: str | None = None
     lock_hashes: frozenset[tuple[str, str]] = frozenset()
     other_hashes: Hashes = ()
+    is_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +80,6 @@ class ProjectPlan:
     status: str
     status_reason: str | None
     files: tuple[WantedFile, ...]
-    is_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +127,7 @@ def make_plan(
 ) -> Plan:
     """What of ``projects`` must be fetched, and what leaves the index."""
     wanted = [file for project in projects for file in project.files]
-    missing = [file for file in wanted if (file.sha256 or "", file.filename) not in held]
+    missing = [file for file in wanted if not file.is_refused and (file.sha256 or "", file.filename) not in held]
     transfers = tuple(file for file in missing if file.url)
     lost = [Failure(project=file.project, what=file.filename, problem=_LOST) for file in missing if not file.url]
     names = {(file.project, file.filename) for file in wanted}
@@ -134,7 +136,7 @@ def make_plan(
         transfers=transfers,
         removed=tuple(sorted((p, f.filename) for p, f in previous.files() if (p, f.filename) not in names)),
         failures=tuple(sorted([*failures, *lost])),
-        reused=len(wanted) - len(missing),
+        reused=sum(1 for file in wanted if not file.is_refused) - len(missing),
         transfer_size=sum(file.size or 0 for file in transfers),
         unknown_sizes=sum(1 for file in transfers if file.size is None),
     )
@@ -199,11 +201,34 @@ def _plan_project(selection: Selection, old: SnapshotProject | None, failures: l
             # What was published is what is meant, and what it is fetched again by.
             file = replace(file, sha256=known.sha256, hashes=(("sha256", known.sha256),), size=known.size)
         files.append(file)
+    for refused in selection.refused:
+        problem = f"refused: {refused.reason.label}: {refused.detail}"
+        failures.append(Failure(project=selection.project, what=refused.filename, problem=problem))
+        known = published.get(refused.filename)
+        files.append(_rewant(selection.project, known) if known is not None else _hold_back(selection.project, refused))
+    files.sort(key=lambda file: (Version(file.version), file.filename))
     return ProjectPlan(
         name=selection.project,
         status=selection.status,
         status_reason=selection.status_reason,
         files=tuple(files),
+    )
+
+
+def _hold_back(project: str, refused: Refused) -> WantedFile:
+    """The place of a refused file in its release."""
+    return WantedFile(
+        project=project,
+        filename=refused.filename,
+        version=str(refused.version),
+        url="",
+        hashes=(),
+        sha256=None,
+        size=None,
+        upload_time=None,
+        requires_python=None,
+        yanked=False,
+        is_refused=True,
     )
 
 
@@ -224,7 +249,6 @@ def _keep(project: SnapshotProject) -> ProjectPlan:
         status=project.status,
         status_reason=project.status_reason,
         files=tuple(_rewant(project.name, file) for file in project.files),
-        is_kept=True,
     )
 
 

@@ -86,8 +86,9 @@ class Pool:
             self._lines += 1
             try:
                 record = _line_decoder.decode(line)
-            except (msgspec.DecodeError, ValueError):
-                continue  # the last line of a run that was killed
+                pool_path(record.blake2b, record.filename)
+            except (msgspec.DecodeError, ValueError, UnsafeNameError):
+                continue  # damage, such as the last line of a run that was killed
             key = (record.sha256, record.filename)
             if record.is_forgotten:
                 self._records.pop(key, None)
@@ -160,7 +161,10 @@ class Pool:
             return None
         if stat is None:
             return None
-        sha256, blake2b = hash_file(self._storage.local_path(path))
+        try:
+            sha256, blake2b = hash_file(self._storage.local_path(path))
+        except StorageError:
+            return None  # not to be read is not to be held: another copy takes its place
         if blake2b != blake2b_of_pool_path(path):
             return None
         metadata = self._read_metadata(self._storage.local_path(path), filename)

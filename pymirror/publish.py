@@ -18,7 +18,7 @@ from pymirror.simple.render import (
     render_list_json,
 )
 from pymirror.snapshot import Snapshot
-from pymirror.storage.interface import Storage
+from pymirror.storage.interface import Files, Storage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,11 @@ def render_pages(snapshot: Snapshot) -> Iterator[tuple[str, bytes]]:
         yield f"{folder}/{JSON_PAGE}", render_detail_json(project)
     yield f"{SIMPLE}/{HTML_PAGE}", render_list_html(snapshot)
     yield f"{SIMPLE}/{JSON_PAGE}", render_list_json(snapshot)
+
+
+def count_stale_pages(snapshot: Snapshot, storage: Files) -> int:
+    """How many of the pages on disk do not say what ``snapshot`` says."""
+    return sum(1 for name, page in render_pages(snapshot) if storage.read(name) != page)
 
 
 def publish(snapshot: Snapshot, storage: Storage) -> Published:

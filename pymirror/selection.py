@@ -73,6 +73,20 @@ class Chosen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A file that is wanted, and that upstream offers in a way that must not be taken.
+
+    No filter of the user's left it out, so it is a failure, and its release is not published without it.
+    """
+
+    filename: str
+    version: Version
+    reason: Reason
+    detail: str
+    origins: tuple[Origin, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unmet:
     """A rule or pin that no file of the page meets."""
 
@@ -102,6 +116,7 @@ class Selection:
     chosen: tuple[Chosen, ...]
     excluded: tuple[Excluded, ...]
     unmet: tuple[Unmet, ...]
+    refused: tuple[Refused, ...] = ()
     status: str = "active"
     status_reason: str | None = None
 
@@ -125,21 +140,25 @@ def select(wants: Wants, detail: ProjectDetail, *, page_url: str) -> Selection:
     candidates = list(_understand(wants.project, detail, page_url, excluded))
     rules = [_Rule(rule, candidates) for rule in wants.rules]
     chosen: list[Chosen] = []
+    refused: list[Refused] = []
     refusals: dict[Origin, list[Excluded]] = defaultdict(list)
     for candidate in candidates:
-        verdict, refused = _judge(candidate, wants, rules)
+        verdict, misses = _judge(candidate, wants, rules)
         if isinstance(verdict, Chosen):
             chosen.append(verdict)
+        elif isinstance(verdict, Refused):
+            refused.append(verdict)
         else:
             excluded.append(verdict)
-        for origin, refusal in refused:
+        for origin, refusal in misses:
             refusals[origin].append(refusal)
     chosen.sort(key=_order)
     return Selection(
         project=wants.project,
         chosen=tuple(chosen),
         excluded=tuple(sorted(excluded, key=lambda item: (item.filename, item.reason))),
-        unmet=tuple(_find_unmet(wants, chosen, refusals, candidates)),
+        unmet=tuple(_find_unmet(wants, [*chosen, *refused], refusals, candidates)),
+        refused=tuple(sorted(refused, key=lambda item: item.filename)),
         status=detail.status,
         status_reason=detail.status_reason,
     )
@@ -152,6 +171,7 @@ class _Candidate:
     file: File
     distribution: Distribution
     version: Version
+    fault: tuple[Reason, str] | None
 
 
 def _order(chosen: Chosen) -> tuple[Version, str]:
@@ -173,18 +193,19 @@ def _understand(
         if distribution is None or distribution.version is None:
             continue
         file = _merge(files, page_url)
-        if len({other.hashes for other in files}) > 1:
-            # Which bytes are meant cannot be known, so neither are taken.
-            excluded.append(
-                Excluded(filename=filename, reason=Reason.DUPLICATE, detail="listed twice with different hashes")
-            )
-        elif (problem := _find_url_problem(file.url, page_url)) is not None:
-            excluded.append(Excluded(filename=filename, reason=Reason.UNSAFE_URL, detail=problem))
-        elif detail.status == "quarantined":
+        if detail.status == "quarantined":
             # PEP 792: a quarantined project offers no files.
             excluded.append(Excluded(filename=filename, reason=Reason.QUARANTINED))
         else:
-            yield _Candidate(file, distribution, distribution.version)
+            yield _Candidate(file, distribution, distribution.version, _find_fault(file, files, page_url))
+
+
+def _find_fault(file: File, files: Sequence[File], page_url: str) -> tuple[Reason, str] | None:
+    """Why ``file``, one of the entries ``files`` of its name, must not be fetched."""
+    if len({other.hashes for other in files}) > 1:
+        return Reason.DUPLICATE, "listed twice with different hashes; which bytes are meant cannot be known"
+    problem = _find_url_problem(file.url, page_url)
+    return (Reason.UNSAFE_URL, problem) if problem is not None else None
 
 
 def _merge(files: Sequence[File], page_url: str) -> File:
@@ -222,7 +243,7 @@ def _find_url_problem(url: str, page_url: str) -> str | None:
         return "not a URL"
     if scheme not in ("http", "https"):
         return "not an http(s) link"
-    if scheme == "http" and page_url.startswith("https:"):
+    if scheme == "http" and urlsplit(page_url).scheme == "https":
         return "an http link on a page read over https"
     return None
 
@@ -282,8 +303,12 @@ def _is_allowed(file: File, pin: Pin) -> bool:
     return not comparable or any(pair in pin.hashes for pair in comparable)
 
 
-def _find_lock_hashes(file: File, pins: Sequence[Pin]) -> frozenset[tuple[str, str]]:
+def _find_lock_hashes(file: File, wants: Wants, wanted_by: Sequence[Origin]) -> frozenset[tuple[str, str]]:
+    """The hashes to compare the file with once it is there: where only pins want it, and none could be compared yet."""
     known = {name for name, _ in file.hashes}
+    pins = [pin for pin in wants.pins if pin.origin in wanted_by]
+    if len({pin.origin for pin in pins}) < len(wanted_by) or not all(pin.hashes for pin in pins):
+        return frozenset()
     return frozenset(pair for pin in pins if known.isdisjoint(n for n, _ in pin.hashes) for pair in pin.hashes)
 
 
@@ -291,7 +316,9 @@ _Refusals = list[tuple[Origin, Excluded]]
 """Which rule or pin did not take a file, and why."""
 
 
-def _judge(candidate: _Candidate, wants: Wants, rules: Sequence[_Rule]) -> tuple[Chosen | Excluded, _Refusals]:
+def _judge(
+    candidate: _Candidate, wants: Wants, rules: Sequence[_Rule]
+) -> tuple[Chosen | Refused | Excluded, _Refusals]:
     verdicts = [(rule.rule.origin, rule.verdict(candidate)) for rule in rules]
     verdicts += [(pin.origin, _judge_pin(pin, candidate, wants)) for pin in wants.pins]
     wanted_by = tuple(sorted({origin for origin, refusal in verdicts if refusal is None}))
@@ -301,12 +328,20 @@ def _judge(candidate: _Candidate, wants: Wants, rules: Sequence[_Rule]) -> tuple
     veto = _find_veto(candidate, wants)
     if veto is not None:
         return veto, [*refusals, *((origin, veto) for origin in wanted_by)]
+    fault = candidate.fault
+    if fault is None and wants.require_hashes and candidate.file.sha256 is None:
+        fault = (Reason.NO_SHA256, "upstream gives none (see require-hashes)")
+    if fault is not None:
+        filename = candidate.file.filename
+        reason, detail = fault
+        refused = Refused(filename=filename, version=candidate.version, reason=reason, detail=detail, origins=wanted_by)
+        return refused, refusals
     chosen = Chosen(
         file=candidate.file,
         distribution=candidate.distribution,
         version=candidate.version,
         origins=wanted_by,
-        lock_hashes=_find_lock_hashes(candidate.file, [pin for pin in wants.pins if pin.origin in wanted_by]),
+        lock_hashes=_find_lock_hashes(candidate.file, wants, wanted_by),
     )
     return chosen, refusals
 
@@ -319,11 +354,7 @@ def _find_veto(candidate: _Candidate, wants: Wants) -> Excluded | None:
         for exclude in wants.excludes
         if exclude.specifier.contains(candidate.version, prereleases=True)
     ]
-    if vetoes:
-        return _nearest(vetoes)
-    if wants.require_hashes and candidate.file.sha256 is None:
-        return Excluded(filename=name, reason=Reason.NO_SHA256, detail="upstream gives none")
-    return None
+    return _nearest(vetoes) if vetoes else None
 
 
 def _nearest(refusals: Iterable[Excluded]) -> Excluded:
@@ -336,11 +367,11 @@ def _nearest(refusals: Iterable[Excluded]) -> Excluded:
 
 def _find_unmet(
     wants: Wants,
-    chosen: Sequence[Chosen],
+    taken: Sequence[Chosen | Refused],
     refusals: Mapping[Origin, Sequence[Excluded]],
     candidates: Sequence[_Candidate],
 ) -> Iterable[Unmet]:
-    met = {origin for item in chosen for origin in item.origins}
+    met = {origin for item in taken for origin in item.origins}
     asked: list[tuple[Origin, SpecifierSet]] = [(rule.origin, rule.specifier) for rule in wants.rules]
     asked += [(pin.origin, pin.specifier) for pin in wants.pins]
     for origin, specifier in asked:

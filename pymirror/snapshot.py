@@ -13,7 +13,8 @@ from datetime import datetime
 
 import msgspec
 
-from pymirror.layout import METADATA_SUFFIX, pool_path
+from pymirror.errors import UnsafeNameError
+from pymirror.layout import METADATA_SUFFIX, check_project, pool_path
 
 FORMAT = 1
 
@@ -85,6 +86,12 @@ def decode_snapshot(data: bytes) -> Snapshot:
     snapshot = msgspec.json.decode(data, type=Snapshot)
     if snapshot.format != FORMAT:
         raise ValueError(f"snapshot format {snapshot.format}; this version reads {FORMAT}")
+    try:
+        for project, file in snapshot.files():
+            check_project(project)
+            pool_path(file.blake2b, file.filename)
+    except UnsafeNameError as error:
+        raise ValueError(f"not a snapshot: {error}") from None
     return snapshot
 
 

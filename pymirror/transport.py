@@ -12,6 +12,7 @@ import socket
 import ssl
 import threading
 import time
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -35,7 +36,8 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524})
 _MAX_WAIT_SECONDS = 300.0
 
-_PERMANENT_ERRORS = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL)
+# UnicodeError is what a host name that is none raises, down to the resolver.
+_PERMANENT_ERRORS = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL, UnicodeError)
 
 
 class Answer:
@@ -60,12 +62,25 @@ class Answer:
         return self._checked(self._response.iter_raw())
 
     def read(self, *, max_bytes: int) -> bytes:
-        """The whole body with its content encoding undone. Raises :class:`RequestError` beyond ``max_bytes``."""
+        """The whole body with its content encoding undone. Raises :class:`RequestError` beyond ``max_bytes``.
+
+        Unpacked here, and not by httpx, which unpacks a whole chunk, and encodings upon encodings, before it can be
+        stopped.
+        """
+        encoding = self.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in ("identity", "gzip", "x-gzip", "deflate"):
+            raise RequestError(self.url, f'the content encoding "{encoding}" was not asked for')
+        unpack = None if encoding == "identity" else zlib.decompressobj(wbits=47)  # gzip or zlib, by its first bytes
         body = bytearray()
-        for chunk in self._checked(self._response.iter_bytes()):
-            body += chunk
+        for chunk in self.stored_chunks():
+            try:
+                body += chunk if unpack is None else unpack.decompress(chunk, max_bytes + 1 - len(body))
+            except zlib.error:
+                raise TransientRequestError(self.url, "the answer cannot be unpacked") from None
             if len(body) > max_bytes:
                 raise RequestError(self.url, f"the answer is larger than {max_bytes} bytes")
+        if unpack is not None and not unpack.eof:
+            raise TransientRequestError(self.url, "the packed answer was cut off")
         return bytes(body)
 
     def _checked(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -115,6 +130,7 @@ class Transport:
         self._idle: deque[_Line] = deque()
         self._watchdog = Watchdog()
         self._hosts: dict[Origin, threading.BoundedSemaphore] = {}
+        self._idle.append(self._open())
 
     def close(self) -> None:
         """Closes every idle connection."""
@@ -183,18 +199,26 @@ class Transport:
         try:
             line = self._idle.pop()
         except IndexError:
-            client = httpx.Client(
-                verify=self._ssl,
-                timeout=self._network.timeout_seconds,
-                headers={"User-Agent": f"pymirror/{version('pymirror')}"},
-                limits=httpx.Limits(max_connections=8, max_keepalive_connections=4, keepalive_expiry=30),
-            )
-            line = _Line(client)
+            line = self._open()
         try:
             yield line
         finally:
             line.client.cookies.clear()
             self._idle.append(line)
+
+    def _open(self) -> _Line:
+        try:
+            client = httpx.Client(
+                verify=self._ssl,
+                timeout=self._network.timeout_seconds,
+                headers={"User-Agent": f"pymirror/{version('pymirror')}", "Accept-Encoding": "gzip"},
+                limits=httpx.Limits(max_connections=8, max_keepalive_connections=4, keepalive_expiry=30),
+            )
+        except (ImportError, ValueError, httpx.InvalidURL) as error:
+            # Their messages may quote the proxy's URL, and with it a password.
+            hint = "look at HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY"
+            raise ConfigurationError(f"the proxy settings cannot be used ({type(error).__name__})", hint=hint) from None
+        return _Line(client)
 
     @contextlib.contextmanager
     def _send(self, line: _Line, url: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
@@ -222,7 +246,7 @@ def _follow(response: httpx.Response, url: str) -> str:
         scheme, host, target = "", None, ""
     if not location or not host or scheme not in ("http", "https"):
         raise RequestError(url, "a redirect to nowhere, or to what is neither http nor https")
-    if url.startswith("https:") and scheme == "http":
+    if urlsplit(url).scheme == "https" and scheme == "http":
         raise RequestError(url, f"a redirect from https to http is not followed ({printable_url(target)})")
     return target
 
@@ -248,7 +272,7 @@ def _read_retry_after(headers: Mapping[str, str]) -> float | None:
         return min(float(text[:9]), _MAX_WAIT_SECONDS)
     try:
         moment = parsedate_to_datetime(text)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

@@ -76,24 +76,27 @@ class Index:
             raise PageError(url, f"HTTP {answer.status} is no answer to this question")
         body = answer.read(max_bytes=self._network.max_page_bytes)
         digest = hashlib.sha256(body).hexdigest()
-        etag, last_modified = answer.headers.get("etag"), answer.headers.get("last-modified")
         if cached is not None and is_there and cached.body_sha256 == digest:
-            same = (cached.etag, cached.last_modified) == (etag, last_modified)
-            detail = cached.detail
-        else:
-            same = False
-            # Links are relative to where the page was in the end, not to where it was asked for.
-            detail = parse_project_detail(body, content_type=answer.headers.get("content-type", ""), url=answer.url)
-            _check_detail(detail, url, project)
+            # Other validators for the same bytes are not kept: some servers have new ones every time.
+            return FetchedPage(detail=cached.detail, url=answer.url, to_remember=None)
+        # Links are relative to where the page was in the end, not to where it was asked for.
+        detail = parse_project_detail(body, content_type=answer.headers.get("content-type", ""), url=answer.url)
+        _check_detail(detail, url, project)
         page = CachedPage(
             url=url,
             page_url=answer.url,
-            etag=etag,
-            last_modified=last_modified,
+            etag=_read_validator(answer, "etag"),
+            last_modified=_read_validator(answer, "last-modified"),
             body_sha256=digest,
             detail=detail,
         )
-        return FetchedPage(detail=detail, url=answer.url, to_remember=None if same else page)
+        return FetchedPage(detail=detail, url=answer.url, to_remember=page)
+
+
+def _read_validator(answer: Answer, name: str) -> str | None:
+    """A validator that can be sent back; what is not plain ASCII is as good as none."""
+    text = answer.headers.get(name, "")
+    return text if text and text.isascii() and text.isprintable() else None
 
 
 def _make_headers(cached: CachedPage | None) -> dict[str, str]:

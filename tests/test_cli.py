@@ -117,12 +117,13 @@ def test_output_is_relative_to_the_spec_and_not_to_the_caller(index: LocalIndex,
 def test_a_disk_that_refuses_is_an_error_and_no_traceback(index: LocalIndex, mirror: Mirror) -> None:
     index.add(make_sdist("demo", "1.0"))
     mirror.write_spec(index, "projects: [demo]")
-    mirror.tree.write_text("a file where the folder should be")
+    mirror.tree.mkdir()
+    (mirror.tree / "packages").write_text("a file where the folder should be")
 
     run = mirror.sync(code=1)
 
     assert "error: " in run.err
-    assert mirror.tree.read_text() == "a file where the folder should be"
+    assert (mirror.tree / "packages").read_text() == "a file where the folder should be"
 
 
 # ── streams ─────────────────────────────────────────────────────────────────────────────────────────

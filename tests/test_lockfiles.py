@@ -126,6 +126,7 @@ def test_a_marker_is_kept_when_a_line_has_one(line: str, marker: str) -> None:
     "data",
     [
         b"\xef\xbb\xbfdemo==1.0\n",
+        "demo==1.0\r\n".encode("utf-16"),
         b"\r\ndemo==1.0\r\n",
         b"\n\n   # comment\n\ndemo==1.0",
         b"# -*- coding: utf-8 -*-\ndemo==1.0\n# caf\xc3\xa9\n",
@@ -277,7 +278,7 @@ def test_a_hash_is_refused_when_it_can_be_none(option: str, message: str) -> Non
     ("data", "message"),
     [
         (b"demo==1.0\n\xff\n", "demo.lock: not UTF-8 text (byte 10)"),
-        ("demo==1.0".encode("utf-16"), "demo.lock: not UTF-8 text (byte 0)"),
+        ("demo==1.0".encode("utf-16") + b"x", "demo.lock: not UTF-8 text (byte 20)"),
         (b"demo==1.0\0", "demo.lock: not text: it holds NUL characters"),
         (b"# -*- coding: latin-1 -*-\n# caf\xe9\ndemo==1.0\n", "demo.lock: not UTF-8 text (byte 31)"),
     ],

@@ -175,7 +175,9 @@ def test_every_reason_is_in_the_table_when_one_file_is_enough_for_it() -> None:
 def test_a_file_is_left_out_with_its_reason_when_it_is_not_wanted(reason: Reason, wants: Wants, file: File) -> None:
     selection = run(wants, file, NEIGHBOUR)
     assert file not in [item.file for item in selection.chosen]
-    assert [item.reason for item in selection.excluded if item.filename == file.filename] == [reason]
+    left_out = [(item.filename, item.reason) for item in selection.excluded]
+    left_out += [(item.filename, item.reason) for item in selection.refused]
+    assert [found for filename, found in left_out if filename == file.filename] == [reason]
 
 
 def test_every_file_is_left_out_when_the_project_is_quarantined() -> None:
@@ -193,7 +195,7 @@ def test_files_are_kept_when_the_project_has_another_status(status: str) -> None
 def test_both_files_are_left_out_when_one_name_has_two_hashes() -> None:
     selection = run(make_wants(rule()), wheel("1.0", sha256=A), wheel("1.0", sha256=B), sdist("1.0"))
     assert [item.file.filename for item in selection.chosen] == ["demo-1.0.tar.gz"]
-    assert [item.reason for item in selection.excluded] == [Reason.DUPLICATE]
+    assert [item.reason for item in selection.refused] == [Reason.DUPLICATE]
 
 
 def test_a_file_is_chosen_once_when_it_is_listed_twice_alike() -> None:
@@ -434,11 +436,6 @@ def test_an_exclusion_takes_prereleases_too_when_they_are_in_its_range() -> None
             "2 matching files were left out: package-type: sdist",
         ),
         (
-            make_wants(rule()),
-            [sdist("1.0", sha256=None)],
-            "the one matching file was left out: no-sha256: upstream gives none",
-        ),
-        (
             make_wants(rule("<2"), exclude(">=1", line=9)),
             [wheel("1.0")],
             "the one matching file was left out: excluded: demo >=1 (mirror.yaml:9)",
@@ -541,7 +538,9 @@ def test_every_file_is_chosen_or_left_out_once_when_names_differ(
     files: list[File], wanted: list[ProjectRule | Pin], excludes: list[ExcludeRule]
 ) -> None:
     selection = run(make_wants(*wanted, *excludes, rule("===0")), *files)
-    names = [item.file.filename for item in selection.chosen] + [item.filename for item in selection.excluded]
+    names = [item.file.filename for item in selection.chosen]
+    names += [item.filename for item in selection.excluded]
+    names += [item.filename for item in selection.refused]
     assert sorted(names) == sorted(file.filename for file in files)
 
 
@@ -580,7 +579,7 @@ def test_a_file_is_yanked_when_one_of_its_entries_says_so(order: int) -> None:
 )
 def test_a_link_is_unsafe_when_it_leads_from_https_to_http(url: str, page_url: str, reasons: list[Reason]) -> None:
     selection = run(make_wants(rule()), make_file("demo-1.0.zip", url=url), page_url=page_url)
-    assert [item.reason for item in selection.excluded] == reasons
+    assert [item.reason for item in selection.refused] == reasons
 
 
 @pytest.mark.parametrize(

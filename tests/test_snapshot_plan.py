@@ -134,7 +134,7 @@ _HEX = st.text("0123456789abcdef", min_size=64, max_size=64)
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 _SNAPSHOT_FILES = st.builds(
     SnapshotFile,
-    filename=st.from_regex(r"[a-z][a-z0-9._+!-]{0,20}", fullmatch=True),
+    filename=st.from_regex(r"[a-z][a-z0-9._+!-]{0,20}[.]whl", fullmatch=True),
     version=_TEXT,
     sha256=_HEX,
     blake2b=_HEX,
@@ -389,7 +389,7 @@ def test_a_project_stays_as_it_was_when_its_page_failed() -> None:
     assert plan.removed == ()
     assert [file.filename for file in plan.transfers] == ["b-1.zip"]
     assert plan.failures == (BAD_PAGE,)
-    assert [(project.name, project.is_kept) for project in plan.projects] == [("b", False), ("demo", True)]
+    assert [project.name for project in plan.projects] == ["b", "demo"]
     snapshot = make_snapshot(plan, held, fetch(stored("b-1.zip", B), project="b"), previous)
     assert snapshot.projects[1] == previous.projects[0]
 

@@ -1,4 +1,7 @@
-"""The first half of ``plan`` and ``sync``: wanted projects → upstream pages → selections → plan. Writes nothing."""
+"""The first half of ``plan`` and ``sync``: wanted projects → upstream pages → selections → plan. Touches no page.
+
+With ``write``, what the pool turns out to hold is recorded; ``plan`` writes nothing at all.
+"""
 
 from __future__ import annotations
 
@@ -124,6 +127,8 @@ def _fetch_pages(
         except PymirrorError as error:
             ports.stop.check()
             return Failure(project=project, what=project, problem=str(error))
+        except Exception as error:  # noqa: BLE001 - whatever one page brings up must not cost the others
+            return Failure(project=project, what=project, problem=f"unexpected {type(error).__name__}")
         finally:
             ports.progress.item()
 

@@ -6,7 +6,7 @@ from pymirror.commands.decide import DISK_THREADS, Ports
 from pymirror.commands.report import PruneReport
 from pymirror.errors import NoMirrorError
 from pymirror.history import History
-from pymirror.layout import METADATA_SUFFIX, POOL
+from pymirror.layout import METADATA_SUFFIX, POOL, blake2b_of_pool_path
 from pymirror.lock import hold_lock
 from pymirror.pool import Pool
 
@@ -26,7 +26,9 @@ def prune(ports: Ports, *, grace_seconds: float, now: float, dry_run: bool) -> P
         kept = {path for snapshot in history.kept() for _, file in snapshot.files() for path in file.paths}
         recent, expired = history.superseded(since=now - grace_seconds)
         graced = {path for snapshot in recent for _, file in snapshot.files() for path in file.paths} - kept
-        doomed = [path for path in storage.walk(POOL) if path not in kept and path not in graced]
+        # Only what has the form of the pool: whatever else lies there, pymirror did not put there.
+        pool = (path for path in storage.walk(POOL) if blake2b_of_pool_path(path) is not None)
+        doomed = [path for path in pool if path not in kept and path not in graced]
         size = sum(stat.size for path in doomed if (stat := storage.stat(path)) is not None)
         if not dry_run:
             _delete(ports, doomed, expired)

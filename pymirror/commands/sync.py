@@ -6,11 +6,12 @@ import contextlib
 
 from pymirror.commands.decide import Decision, Ports, decide, open_transport
 from pymirror.commands.report import SyncReport, count_excluded, make_sync_report
-from pymirror.download import Download, Downloader
+from pymirror.download import Download, Downloader, partial_name
+from pymirror.errors import ForeignFolderError
 from pymirror.history import History
 from pymirror.layout import PARTIAL, TEMPORARY
 from pymirror.lock import hold_lock
-from pymirror.plan import Failure, check_shrink, make_snapshot
+from pymirror.plan import Failure, WantedFile, check_shrink, make_snapshot
 from pymirror.pool import Pool
 from pymirror.publish import publish
 from pymirror.snapshot import diff_snapshots
@@ -20,9 +21,12 @@ from pymirror.spec.model import Spec
 def sync(spec: Spec, ports: Ports, *, allow_shrink: bool) -> SyncReport:
     """Spec → pages → selections → plan → downloads → snapshot → publication → report.
 
-    Raises :class:`LockedError`, :class:`ShrinkError`, :class:`StorageError`; every other failure is in the report.
+    Raises :class:`ConfigurationError` and :class:`ForeignFolderError` before anything is touched, then
+    :class:`LockedError`, :class:`ShrinkError`, :class:`StorageError`; every other failure is in the report.
     """
     transport, routes = open_transport(spec, ports)
+    if (foreign := History(ports.storage).find_foreign()) is not None:
+        raise ForeignFolderError(ports.storage.location, foreign)
     with hold_lock(ports.storage, command="sync"), contextlib.closing(transport):
         ports.storage.remove_folder(TEMPORARY)
         pool = Pool(ports.storage)
@@ -63,8 +67,7 @@ def _publish(
     history.publish(number)
     for cache, project, page in decision.pages:
         cache.save(project, page)
-    if not failures:
-        ports.storage.remove_folder(PARTIAL)
+    _sweep_partials(ports, [download.file for download in downloads if download.stored is None])
     return make_sync_report(
         output=str(spec.output),
         snapshot=snapshot,
@@ -75,3 +78,13 @@ def _publish(
         excluded=count_excluded(decision.selections),
         failures=[*decision.plan.failures, *failures],
     )
+
+
+def _sweep_partials(ports: Ports, failed: list[WantedFile]) -> None:
+    """Removes what was left of downloads, but for those that the next run goes on with."""
+    useful = {partial_name(file) for file in failed}
+    if not useful:
+        ports.storage.remove_folder(PARTIAL)
+    for name in ports.storage.walk(PARTIAL):
+        if name.rpartition("/")[2].removesuffix(".json") not in useful:
+            ports.storage.remove(name)

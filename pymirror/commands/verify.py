@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 from pymirror.commands.decide import DISK_THREADS, Ports
 from pymirror.commands.report import Damage, VerifyReport
-from pymirror.errors import DamagedIndexError, NoMirrorError, StorageError
-from pymirror.history import History
+from pymirror.errors import NoMirrorError, StorageError
+from pymirror.history import History, read_pages
 from pymirror.layout import LINKS_PAGE, METADATA_SUFFIX, POOL, SIMPLE
 from pymirror.lock import hold_lock
 from pymirror.pool import Pool, hash_file
@@ -27,12 +27,9 @@ def verify(ports: Ports) -> VerifyReport:
     Raises :class:`NoMirrorError` where nothing is published, :class:`LockedError` during a run.
     """
     storage = ports.storage
-    history = History(storage)
-    if history.is_empty():
-        raise NoMirrorError(storage.location)
+    snapshot = _find_published(storage)
     with _lock_if_writable(storage) as is_writable:
-        snapshot, page_damages = _find_published(storage, history)
-        damages = [*page_damages, *_check_files(ports, snapshot)]
+        damages = [*_check_pages(storage, snapshot), *_check_files(ports, snapshot)]
         if is_writable:
             _forget(ports, damages)
         named = {path for _, file in snapshot.files() for path in file.paths}
@@ -47,17 +44,18 @@ def verify(ports: Ports) -> VerifyReport:
         )
 
 
-def _find_published(storage: Storage, history: History) -> tuple[Snapshot, list[Damage]]:
-    """The snapshot that the pages show, and what is wrong with them.
-
-    A run that was killed between its pages and its record leaves pages that are right by the newer snapshot.
-    """
+def _find_published(storage: Storage) -> Snapshot:
+    """What the tree must hold: as recorded, or, to a user who may not read the private folder, as the pages say."""
+    history = History(storage)
     try:
-        candidates = history.kept()
-    except DamagedIndexError:
-        candidates = [history.current() or EMPTY]
-    checked = [(snapshot, list(_check_pages(storage, snapshot))) for snapshot in candidates]
-    return min(checked, key=lambda pair: len(pair[1]))
+        snapshot = None if history.is_empty() else history.current() or EMPTY
+    except StorageError as error:
+        if not error.is_read_only:
+            raise
+        snapshot = read_pages(storage)
+    if snapshot is None:
+        raise NoMirrorError(storage.location)
+    return snapshot
 
 
 @contextlib.contextmanager

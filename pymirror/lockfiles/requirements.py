@@ -5,6 +5,7 @@ Format: https://pip.pypa.io/en/stable/reference/requirements-file-format/
 
 from __future__ import annotations
 
+import codecs
 import re
 import tempfile
 from dataclasses import dataclass, field
@@ -52,8 +53,10 @@ def read_requirements(data: bytes, *, file: str) -> Lock:
     if len(data) > MAX_FILE_BYTES:
         findings.problem(None, f"{len(data)} bytes; a lock file may have {MAX_FILE_BYTES}")
         return _lock(findings)
+    # PowerShell writes `pip freeze > requirements.lock` as UTF-16, with a mark.
+    is_utf_16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode("utf-16" if is_utf_16 else "utf-8-sig")
     except UnicodeDecodeError as error:
         findings.problem(None, f"not UTF-8 text (byte {error.start})")
         return _lock(findings)

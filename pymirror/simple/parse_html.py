@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 from urllib.parse import unquote, urljoin, urlsplit
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
@@ -10,6 +12,12 @@ from pymirror.distribution import DISTRIBUTION_SUFFIXES
 from pymirror.errors import PageError
 from pymirror.simple.model import File, Hashes, ProjectDetail, ProjectList, make_hashes, parse_upload_time
 
+MAX_ANCHORS = 1_000_000
+MAX_OTHER_TAGS = 100_000
+
+_ANCHOR = re.compile(r"<a\b", re.IGNORECASE)
+_OTHER_TAG = re.compile(r"<(?!/|a\b|br\b)[a-z!?]", re.IGNORECASE)
+_CHARSETS = frozenset({"utf-8", "utf-16", "ascii", "iso8859-1", "cp1252"})
 _SUFFIXES = tuple(suffix.lower() for suffix in DISTRIBUTION_SUFFIXES)
 
 
@@ -55,10 +63,20 @@ def _parse(body: bytes, charset: str | None, url: str) -> LexborHTMLParser:
     if not body.strip():
         raise PageError(url, "the answer is empty")
     try:
-        text = body.decode(charset or "utf-8", errors="replace")
+        codec = codecs.lookup(charset or "utf-8").name
     except (LookupError, ValueError):
-        raise PageError(url, f'the character set "{charset}" is unknown, or not that of the page') from None
+        codec = ""
+    if codec not in _CHARSETS:
+        raise PageError(url, f'the character set "{charset}" is none that a page may have')
+    text = body.decode(codec, errors="replace")
+    # The parser's time grows with the square of the depth, and its memory with every element.
+    if _count(_ANCHOR, text) > MAX_ANCHORS or _count(_OTHER_TAG, text) > MAX_OTHER_TAGS:
+        raise PageError(url, f"more than {MAX_ANCHORS} links, or more than {MAX_OTHER_TAGS} other elements")
     return LexborHTMLParser(text)
+
+
+def _count(pattern: re.Pattern[str], text: str) -> int:
+    return sum(1 for _ in pattern.finditer(text))
 
 
 def _base(page: LexborHTMLParser, url: str) -> str:

@@ -105,14 +105,6 @@ class ExcludeRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UpstreamRef:
-    """How the rest of the program names an upstream: without its credentials."""
-
-    name: str
-    url: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Upstream:
     """An index to mirror from. ``projects`` are globs over normalized names; none means every project.
 
@@ -123,10 +115,6 @@ class Upstream:
     url: str
     projects: tuple[str, ...] = ()
     credentials: tuple[str, str | None] | None = field(default=None, repr=False)
-
-    @property
-    def ref(self) -> UpstreamRef:
-        return UpstreamRef(name=self.name, url=self.url)
 
     def claims(self, project: NormalizedName) -> bool:
         return any(fnmatchcase(project, pattern) for pattern in self.projects)

@@ -27,7 +27,7 @@ _PRIVATE_MODE = 0o700
 
 _RENAME_EXCHANGE = 2  # Linux renameat2(2), and macOS renameatx_np(2) as RENAME_SWAP
 _AT_FDCWD = -100 if sys.platform == "linux" else -2
-_CANNOT_EXCHANGE = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM})
+_CANNOT_EXCHANGE = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.EXDEV})
 
 
 class LocalStorage:
@@ -60,7 +60,7 @@ class LocalStorage:
         with _translated(self.root / name):
             try:
                 return (self.root / name).read_bytes()
-            except (FileNotFoundError, NotADirectoryError):
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 return None
 
     def write(self, name: str, data: bytes, *, newer_than: str | None = None) -> None:
@@ -122,6 +122,8 @@ class LocalStorage:
             _sync_file(temporary)
             self._make_folder(path.parent)
             _renew_time(temporary, path)
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)  # damage: no folder belongs where a file does
             temporary.replace(path)
             self._touch(path.parent)
             found = path.stat()
@@ -196,7 +198,7 @@ def _renew_time(temporary: Path, path: Path) -> None:
     """
     try:
         old = path.stat().st_mtime_ns
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     second = 1_000_000_000
     new = temporary.stat().st_mtime_ns
@@ -228,9 +230,10 @@ def _sync_folder(folder: Path) -> None:
 
 def _exchange(one: Path, other: Path) -> bool:
     """Swaps two folders in one step; ``False`` where the system or the file system has no such step."""
-    libc = ctypes.CDLL(None, use_errno=True)
     name = {"linux": "renameat2", "darwin": "renameatx_np"}.get(sys.platform)
-    function = getattr(libc, name, None) if name else None
+    if name is None:
+        return False
+    function = getattr(ctypes.CDLL(None, use_errno=True), name, None)
     if function is None:
         return False
     if function(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:

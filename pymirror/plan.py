@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from packaging.utils import canonicalize_version
+from packaging.utils import canonicalize_name, canonicalize_version
 from packaging.version import Version
 
 from pymirror.errors import ShrinkError
 from pymirror.selection import Chosen, Refused, Selection
 from pymirror.simple.model import Hashes
 from pymirror.snapshot import Snapshot, SnapshotFile, SnapshotProject
+from pymirror.spec.model import ExcludeRule
 
 SHRINK_FILES = 5
 SHRINK_SHARE = 10
@@ -96,15 +97,18 @@ class Plan:
 
 
 def plan_projects(
-    selections: Iterable[Selection], failures: Sequence[Failure], previous: Snapshot
+    selections: Iterable[Selection],
+    failures: Sequence[Failure],
+    previous: Snapshot,
+    excludes: Sequence[ExcludeRule] = (),
 ) -> tuple[tuple[ProjectPlan, ...], tuple[Failure, ...]]:
     """The projects of the next snapshot, and ``failures`` with what was found on the way.
 
-    A project named in ``failures`` stays as it is in ``previous``.
+    A project named in ``failures`` stays as it is in ``previous``, but for what ``excludes`` name: they always win.
     """
     before = {project.name: project for project in previous.projects}
     found = list(failures)
-    projects = [_keep(before[name]) for name in sorted({f.project for f in failures}) if name in before]
+    projects = [_keep(before[name], excludes) for name in sorted({f.project for f in failures}) if name in before]
     for selection in selections:
         projects.append(_plan_project(selection, before.get(selection.project), found))
         found += [
@@ -243,12 +247,17 @@ def _find_change(known: SnapshotFile, file: WantedFile) -> str | None:
     return None
 
 
-def _keep(project: SnapshotProject) -> ProjectPlan:
+def _keep(project: SnapshotProject, excludes: Sequence[ExcludeRule]) -> ProjectPlan:
+    specifiers = [rule.specifier for rule in excludes if rule.matches_project(canonicalize_name(project.name))]
     return ProjectPlan(
         name=project.name,
         status=project.status,
         status_reason=project.status_reason,
-        files=tuple(_rewant(project.name, file) for file in project.files),
+        files=tuple(
+            _rewant(project.name, file)
+            for file in project.files
+            if not any(specifier.contains(file.version, prereleases=True) for specifier in specifiers)
+        ),
     )
 
 

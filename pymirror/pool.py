@@ -105,48 +105,43 @@ class Pool:
 
     # ── what is held ────────────────────────────────────────────────────────────────────────────
 
-    def find(self, wanted: Iterable[WantedFile], *, write: bool) -> dict[PoolKey, PoolFile]:
+    def find(
+        self, wanted: Iterable[WantedFile], *, progress: Progress, stop: Stop, threads: int, write: bool
+    ) -> dict[PoolKey, PoolFile]:
         """Those of ``wanted`` that the pool holds, verified now or unchanged since they were."""
         held: dict[PoolKey, PoolFile] = {}
+        unsure: dict[PoolKey, str] = {}
         for file in wanted:
-            if file.sha256 is None:
-                continue
-            key = (file.sha256, file.filename)
-            if key in held:
+            key = (file.sha256 or "", file.filename)
+            if file.sha256 is None or key in held:
                 continue
             record = self._records.get(key)
-            current = self._confirm(record, write=write) if record is not None else self._discover(file, write=write)
-            if current is None:
-                continue
-            if current != record:
-                self._records[key] = current
+            if record is not None and self._is_unchanged(record):
+                held[key] = _pool_file(record)
+            elif (path := _find_path(record, file)) is not None and self._storage.stat(path) is not None:
+                unsure[key] = path
+        # After a copy that lost the times, this is the whole pool.
+        if unsure:
+            progress.phase("reading the pool", items=len(unsure))
+        examine = partial(self._examine, write=write)
+        examined = run_ordered(list(unsure.values()), examine, threads=threads, stop=stop)
+        for key, (_, found) in zip(unsure, examined, strict=True):
+            if found is not None and found.sha256 == key[0]:
+                held[key] = _pool_file(found)
+                self._records[key] = found
                 if write:
-                    self._append(current)
-            held[key] = _pool_file(current)
+                    self._append(found)
+            progress.item()
         return held
 
-    def _confirm(self, record: Record, *, write: bool) -> Record | None:
-        """``record`` as it is now: unchanged where size and time are; else read again; ``None`` where it is gone."""
+    def _is_unchanged(self, record: Record) -> bool:
+        """Whether the file and its metadata have the size and the time that they had when they were verified."""
         path = pool_path(record.blake2b, record.filename)
         stat = self._storage.stat(path)
-        if stat is None or stat.size != record.size:
-            return None
+        if stat is None or (stat.size, stat.mtime_ns) != (record.size, record.mtime_ns):
+            return False
         metadata = self._storage.stat(path + METADATA_SUFFIX)
-        if stat.mtime_ns == record.mtime_ns and (metadata.size if metadata else None) == record.metadata_size:
-            return record
-        found = self._examine(path, write=write)
-        return found if found is not None and found.sha256 == record.sha256 else None
-
-    def _discover(self, file: WantedFile, *, write: bool) -> Record | None:
-        """A file that is in the pool without a record: the run that fetched it was killed, or the tree was copied."""
-        blake2b = blake2b_of_url(file.url, file.filename)
-        if blake2b is None:
-            return None
-        path = pool_path(blake2b, file.filename)
-        if self._storage.stat(path) is None:
-            return None
-        record = self._examine(path, write=write)
-        return record if record is not None and record.sha256 == file.sha256 else None
+        return (metadata.size if metadata is not None else None) == record.metadata_size
 
     def _examine(self, path: str, *, write: bool) -> Record | None:
         """A pool file read and hashed; ``None`` where it is not what its path says.
@@ -215,6 +210,12 @@ class Pool:
             return read_wheel_metadata(path, filename=filename)
         except IntegrityError:
             return None
+
+
+def _find_path(record: Record | None, file: WantedFile) -> str | None:
+    """Where a file may be that is not as recorded: changed, or without a record since the run that fetched it died."""
+    blake2b = record.blake2b if record is not None else blake2b_of_url(file.url, file.filename)
+    return pool_path(blake2b, file.filename) if blake2b is not None else None
 
 
 def hash_file(path: Path) -> tuple[str, str]:

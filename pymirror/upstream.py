@@ -90,13 +90,18 @@ class Index:
             body_sha256=digest,
             detail=detail,
         )
-        return FetchedPage(detail=detail, url=answer.url, to_remember=page)
+        return FetchedPage(detail=detail, url=answer.url, to_remember=None if _holds_credentials(detail) else page)
 
 
 def _read_validator(answer: Answer, name: str) -> str | None:
     """A validator that can be sent back; what is not plain ASCII is as good as none."""
     text = answer.headers.get(name, "")
     return text if text and text.isascii() and text.isprintable() else None
+
+
+def _holds_credentials(detail: ProjectDetail) -> bool:
+    """Whether a link has a user in it: then the page is not remembered, since no credential goes into the state."""
+    return any("@" in file.url.partition("://")[2].partition("/")[0] for file in detail.files)
 
 
 def _make_headers(cached: CachedPage | None) -> dict[str, str]:

@@ -272,3 +272,45 @@ def test_what_is_left_of_a_download_goes_when_nothing_can_come_of_it(index: Loca
 
     assert not partial.exists()
     shutil.rmtree(mirror.tree)
+
+
+def test_an_exclusion_wins_when_the_page_of_its_project_fails(index: LocalIndex, mirror: Mirror) -> None:
+    index.add(make_sdist("demo", "1.0"))
+    index.add(make_sdist("demo", "2.0"))
+    mirror.write_spec(index, "projects: [demo]", network="retries: 0")
+    mirror.sync()
+    index.fail("/simple/demo/", Answer(500))
+    mirror.write_spec(index, "projects: [demo]\nexclude: ['demo <2']", network="retries: 0")
+
+    mirror.sync(code=1)
+
+    assert mirror.filenames("demo") == ["demo-2.0.tar.gz"]
+
+
+def test_a_link_with_a_password_is_followed_and_not_remembered(index: LocalIndex, mirror: Mirror) -> None:
+    index.add(make_sdist("demo", "1.0"))
+    index.entries[0].url = f"http://robot:hunter2@{index.origin.removeprefix('http://')}{index.entries[0].path}"
+    mirror.write_spec(index, "projects: [demo]")
+
+    mirror.sync()
+
+    assert mirror.filenames("demo") == [SDIST]
+    assert not [path for path in mirror.tree.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()]
+
+
+def test_a_tree_whose_times_were_lost_is_read_and_not_fetched_again(index: LocalIndex, mirror: Mirror) -> None:
+    for version in ("1.0", "2.0", "3.0"):
+        index.add(make_wheel("demo", version))
+    index.flat_urls = True
+    mirror.write_spec(index, "projects: [demo]")
+    mirror.sync()
+    copy = mirror.folder / "copy"
+    shutil.copytree(mirror.tree, copy, copy_function=shutil.copyfile)
+    shutil.rmtree(mirror.tree)
+    copy.rename(mirror.tree)
+    index.forget()
+
+    mirror.sync()
+
+    assert index.requests("/files/") == []
+    mirror.run("verify")

@@ -91,9 +91,15 @@ def decide(
         selections.append(select(wants_of(spec, project), result.detail, page_url=result.url))
         if result.to_remember is not None:
             pages.append((index.cache, project, result.to_remember))
-    projects, found = plan_projects(selections, failures, previous)
+    projects, found = plan_projects(selections, failures, previous, spec.excludes)
     wanted = (file for project in projects for file in project.files)
-    held = pool.find([*wanted, *list_published(previous)], write=write)
+    held = pool.find(
+        [*wanted, *list_published(previous)],
+        progress=ports.progress,
+        stop=ports.stop,
+        threads=DISK_THREADS,
+        write=write,
+    )
     return Decision(
         previous=previous,
         selections=tuple(selections),

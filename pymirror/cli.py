@@ -242,9 +242,9 @@ def _watch_signals(stop: Stop) -> None:
 
     The first signal is the last that is heard: an impatient second one must not disturb the way out.
     """
-    watched = [signal.SIGTERM, signal.SIGINT]
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # which nohup sets
-        watched.append(signal.SIGHUP)
+    known = (getattr(signal, name, None) for name in ("SIGTERM", "SIGINT", "SIGHUP"))
+    # What is ignored stays so: nohup says it of SIGHUP, a shell of SIGINT for what it runs in the background.
+    watched = [each for each in known if each is not None and signal.getsignal(each) != signal.SIG_IGN]
 
     def end(number: int, _frame: FrameType | None) -> None:
         for each in watched:

@@ -27,8 +27,9 @@ def verify(ports: Ports) -> VerifyReport:
     Raises :class:`NoMirrorError` where nothing is published, :class:`LockedError` during a run.
     """
     storage = ports.storage
-    snapshot = _find_published(storage)
+    _find_published(storage)  # before there is a lock, so that none is left where there is no mirror
     with _lock_if_writable(storage) as is_writable:
+        snapshot = _find_published(storage)
         damages = [*_check_pages(storage, snapshot), *_check_files(ports, snapshot)]
         if is_writable:
             _forget(ports, damages)

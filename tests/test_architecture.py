@@ -50,7 +50,23 @@ STAGES: tuple[tuple[str, frozenset[str]], ...] = (
             }
         ),
     ),
-    ("what we decide", frozenset({"selection", "layout", "snapshot", "plan", "simple.render"})),
+    (
+        "what we decide",
+        frozenset(
+            {
+                "selection",
+                "selection.candidates",
+                "selection.explain",
+                "selection.model",
+                "selection.rules",
+                "selection.select",
+                "layout",
+                "snapshot",
+                "plan",
+                "simple.render",
+            }
+        ),
+    ),
     (
         "doing it",
         frozenset(

@@ -1,0 +1,95 @@
+"""What a page offers: the entries whose name is that of a distribution of the project, each file name once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import msgspec
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from pymirror.distribution import Distribution, parse_filename
+from pymirror.errors import UnsafeNameError
+from pymirror.layout import check_filename
+from pymirror.selection.model import Excluded, Reason
+from pymirror.simple.model import File, ProjectDetail
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A file whose name says that it is a distribution of this project with a PEP 440 version."""
+
+    file: File
+    distribution: Distribution
+    version: Version
+    fault: tuple[Reason, str] | None
+
+
+def understand(
+    project: NormalizedName, detail: ProjectDetail, page_url: str, excluded: list[Excluded]
+) -> Iterable[Candidate]:
+    """The page's files that are distributions of ``project``; the others go to ``excluded``."""
+    by_name: dict[str, list[File]] = defaultdict(list)
+    for file in detail.files:
+        by_name[file.filename].append(file)
+    for filename, files in by_name.items():
+        distribution = _read_name(project, filename, excluded)
+        if distribution is None or distribution.version is None:
+            continue
+        file = _merge(files, page_url)
+        if detail.status == "quarantined":
+            # PEP 792: a quarantined project offers no files.
+            excluded.append(Excluded(filename=filename, reason=Reason.QUARANTINED))
+        else:
+            yield Candidate(file, distribution, distribution.version, _find_fault(file, files, page_url))
+
+
+def _find_fault(file: File, files: Sequence[File], page_url: str) -> tuple[Reason, str] | None:
+    """Why ``file``, one of the entries ``files`` of its name, must not be fetched."""
+    if len({other.hashes for other in files}) > 1:
+        return Reason.DUPLICATE, "listed twice with different hashes; which bytes are meant cannot be known"
+    problem = _find_url_problem(file.url, page_url)
+    return (Reason.UNSAFE_URL, problem) if problem is not None else None
+
+
+def _merge(files: Sequence[File], page_url: str) -> File:
+    """One of several entries of the same name, the same in any order; it is yanked if any of them is."""
+    best = min(files, key=lambda file: (_find_url_problem(file.url, page_url) is not None, repr(file)))
+    yanked = max((file.yanked for file in files), key=lambda reason: (bool(reason), str(reason)))
+    return msgspec.structs.replace(best, yanked=yanked)
+
+
+def _read_name(project: NormalizedName, filename: str, excluded: list[Excluded]) -> Distribution | None:
+    try:
+        check_filename(filename)
+    except UnsafeNameError as error:
+        excluded.append(Excluded(filename=filename, reason=Reason.UNSAFE_FILENAME, detail=error.problem))
+        return None
+    distribution = parse_filename(filename, project)
+    if distribution is None:
+        excluded.append(Excluded(filename=filename, reason=Reason.NOT_A_DISTRIBUTION))
+    elif distribution.project != project:
+        excluded.append(
+            Excluded(filename=filename, reason=Reason.OTHER_PROJECT, detail=f"a file of {distribution.project}")
+        )
+    elif distribution.version is None:
+        excluded.append(Excluded(filename=filename, reason=Reason.INVALID_VERSION, detail=distribution.version_text))
+    else:
+        return distribution
+    return None
+
+
+def _find_url_problem(url: str, page_url: str) -> str | None:
+    """Promise 8: only http(s) is asked, and what was read over https is not had over http."""
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError:
+        return "not a URL"
+    if scheme not in ("http", "https"):
+        return "not an http(s) link"
+    if scheme == "http" and urlsplit(page_url).scheme == "https":
+        return "an http link on a page read over https"
+    return None

@@ -3,7 +3,7 @@
 The line, and the module that owns each step (a module imports only from its own row or the rows above)::
 
     errors, progress                 what every row may use
-    spec, lockfiles                  what was asked: mirror.yaml → Spec                               pure
+    environment, spec, lockfiles     what was asked: mirror.yaml → Spec                               pure
     simple, distribution, metadata   what upstream has: pages and file names → values                 pure
     selection, layout, snapshot,     what we decide: rules and pages → Wanted → Plan → Snapshot         pure
     plan

@@ -24,6 +24,7 @@ STAGES: tuple[tuple[str, frozenset[str]], ...] = (
         "what was asked",
         frozenset(
             {
+                "environment",
                 "spec",
                 "spec.document",
                 "spec.load",

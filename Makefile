@@ -22,7 +22,7 @@ mirror: $(VENV)/installed
 	@echo "  $(PYTHON) -m http.server --bind 127.0.0.1 --directory examples/mirror 8000"
 
 test: check
-	$(BIN)/pytest --cov --cov-report=term --durations=10
+	$(BIN)/pytest -n auto --dist loadfile --cov --cov-report=term --durations=10
 
 check: $(VENV)/developed
 	$(BIN)/ruff check .

@@ -6,11 +6,13 @@ A command's modules are imported when it runs, so that ``--help`` answers at onc
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -21,7 +23,7 @@ from pymirror.errors import ConfigurationError, ExitCode, InterruptedRunError, P
 from pymirror.spec.units import parse_duration
 
 if TYPE_CHECKING:
-    from pymirror.commands.decide import Ports
+    from pymirror.commands.ports import Ports
     from pymirror.console import Terminal
     from pymirror.spec.model import Spec
     from pymirror.workers import Stop
@@ -80,10 +82,11 @@ def sync_command(spec: Path, quiet: bool, verbose: bool, as_json: bool, allow_sh
 
     def work(loaded: Spec, ports: Ports, terminal: Terminal) -> ExitCode:
         from pymirror.commands.sync import sync
+        from pymirror.console import reports
 
         report = sync(loaded, ports, allow_shrink=allow_shrink)
         terminal.json(report.as_json()) if as_json else None
-        terminal.sync_report(report)
+        reports.show_sync(terminal, report)
         return report.exit_code
 
     _run(spec, work, quiet=quiet, verbose=verbose, as_json=as_json)
@@ -91,14 +94,16 @@ def sync_command(spec: Path, quiet: bool, verbose: bool, as_json: bool, allow_sh
 
 @cli.command("plan")
 @_common
-def plan_command(spec: Path, quiet: bool, verbose: bool, as_json: bool) -> None:
+@click.option("--files", is_flag=True, help="List every file, with the reason and the rule.")
+def plan_command(spec: Path, quiet: bool, verbose: bool, as_json: bool, files: bool) -> None:
     """Show what `sync` would add, remove and download. Writes nothing."""
 
     def work(loaded: Spec, ports: Ports, terminal: Terminal) -> ExitCode:
         from pymirror.commands.plan import plan
+        from pymirror.console import reports
 
-        report = plan(loaded, ports)
-        terminal.json(report.as_json()) if as_json else terminal.plan_report(report)
+        report = plan(loaded, ports, with_files=files)
+        terminal.json(report.as_json()) if as_json else reports.show_plan(terminal, report)
         return report.exit_code
 
     _run(spec, work, quiet=quiet, verbose=verbose, as_json=as_json)
@@ -115,9 +120,10 @@ def verify_command(spec: Path, quiet: bool, verbose: bool, as_json: bool) -> Non
 
     def work(ports: Ports, terminal: Terminal) -> ExitCode:
         from pymirror.commands.verify import verify
+        from pymirror.console import reports
 
         report = verify(ports)
-        terminal.json(report.as_json()) if as_json else terminal.verify_report(report)
+        terminal.json(report.as_json()) if as_json else reports.show_verify(terminal, report)
         return report.exit_code
 
     _run_on_tree(spec, work, quiet=quiet, verbose=verbose, as_json=as_json)
@@ -141,12 +147,82 @@ def prune_command(spec: Path, quiet: bool, verbose: bool, as_json: bool, grace: 
 
     def work(ports: Ports, terminal: Terminal) -> ExitCode:
         from pymirror.commands.prune import prune
+        from pymirror.console import reports
 
         report = prune(ports, grace_seconds=grace, now=time.time(), dry_run=dry_run)
-        terminal.json(report.as_json()) if as_json else terminal.prune_report(report)
+        terminal.json(report.as_json()) if as_json else reports.show_prune(terminal, report)
         return report.exit_code
 
     _run_on_tree(spec, work, quiet=quiet, verbose=verbose, as_json=as_json)
+
+
+@cli.command("why")
+@click.argument("question", required=False, metavar="[NAME | NAME==VERSION | FILE]")
+@_common
+@click.option("--size", is_flag=True, help="Rank what the disk is spent on: projects, release lines, environments.")
+def why_command(question: str | None, spec: Path, quiet: bool, verbose: bool, as_json: bool, size: bool) -> None:
+    """Say why a project, a release or a file is in the mirror, or is not: by which line of the spec.
+
+    The project is looked up upstream, and judged as `sync` would judge it. With --size, what is published is ranked,
+    and nobody is asked; SPEC is then the first argument.
+    """
+
+    def work(loaded: Spec, ports: Ports, terminal: Terminal) -> ExitCode:
+        from pymirror.commands.why import why
+        from pymirror.console.why import show_why
+
+        report = why(loaded, ports, question or "")
+        terminal.json(report.as_json()) if as_json else show_why(terminal, report)
+        return report.exit_code
+
+    def weigh(loaded: Spec, ports: Ports, terminal: Terminal) -> ExitCode:
+        from pymirror.commands.why_size import why_size
+        from pymirror.console.why import show_sizes
+
+        report = why_size(loaded, ports)
+        terminal.json(report.as_json()) if as_json else show_sizes(terminal, report)
+        return report.exit_code
+
+    if size:
+        _run(Path(question) if question else spec, weigh, quiet=quiet, verbose=verbose, as_json=as_json)
+    if question is None:
+        raise click.UsageError("name a project, a release or a file, or give --size")
+    _run(spec, work, quiet=quiet, verbose=verbose, as_json=as_json)
+
+
+@cli.command("init")
+@click.argument("sources", nargs=-1, metavar="[FILE]...", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    default="mirror.yaml",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="The spec to write.",
+)
+def init_command(sources: tuple[Path, ...], output: Path) -> None:
+    """Write a commented spec, which wants what requirements and lock files want.
+
+    Each FILE is a requirements file or a lock file (pip freeze, pylock.toml, uv, Poetry, PDM, Pipenv). What is pinned
+    is mirrored as it is locked; other requirements become projects. No file is overwritten.
+    """
+
+    def start(terminal: Terminal, _stop: Stop) -> ExitCode:
+        write_spec(sources, output, read=_read_file)
+        terminal.say(f"{output} is written; next: pymirror plan {output}")
+        return ExitCode.OK
+
+    from pymirror.commands.init import write_spec
+
+    _guard(start, quiet=False, verbose=False, as_json=False)
+
+
+@cli.command("schema")
+def schema_command() -> None:
+    """Print the JSON Schema of the spec, for editors that complete and check YAML."""
+    from pymirror.spec.json_schema import make_json_schema
+
+    click.echo(json.dumps(make_json_schema(), indent=2))
 
 
 def _run(
@@ -182,10 +258,24 @@ def _load_spec(path: Path) -> Spec:
 
 
 def _make_ports(output: Path, terminal: Terminal, stop: Stop) -> Ports:
-    from pymirror.commands.decide import Ports
+    from pymirror.commands.ports import Ports
     from pymirror.storage.local import LocalStorage
 
-    return Ports(storage=LocalStorage(output), environ=os.environ, progress=terminal, stop=stop)
+    return Ports(
+        storage=LocalStorage(output), environ=os.environ, progress=terminal, stop=stop, now=_read_clock(os.environ)
+    )
+
+
+def _read_clock(environ: Mapping[str, str]) -> datetime:
+    """When the run began: what ages in the spec are counted from.
+
+    ``SOURCE_DATE_EPOCH`` (https://reproducible-builds.org/specs/source-date-epoch/) makes a run repeatable.
+    """
+    text = environ.get("SOURCE_DATE_EPOCH", "")
+    try:
+        return datetime.fromtimestamp(int(text) if text else time.time(), UTC)
+    except (ValueError, OverflowError, OSError):
+        raise ConfigurationError(f'SOURCE_DATE_EPOCH is "{text}", not a number of seconds') from None
 
 
 def _guard(start: Callable[[Terminal, Stop], ExitCode], *, quiet: bool, verbose: bool, as_json: bool) -> NoReturn:

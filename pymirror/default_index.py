@@ -13,8 +13,8 @@ from pathlib import Path
 
 from pymirror.credentials import find_home
 from pymirror.errors import ConfigurationError
-from pymirror.spec.load import parse_upstream_url
 from pymirror.spec.model import Upstream
+from pymirror.spec.upstreams import parse_upstream_url
 
 _NAMED_URL = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*=")  # uv's `name=url`
 

@@ -16,7 +16,14 @@ from typing import BinaryIO
 
 import msgspec
 
-from pymirror.errors import IntegrityError, PymirrorError, RequestError, StorageError, TransientRequestError
+from pymirror.errors import (
+    IntegrityError,
+    PymirrorError,
+    RequestError,
+    StorageError,
+    TooLargeError,
+    TransientRequestError,
+)
 from pymirror.layout import PARTIAL
 from pymirror.plan import PoolFile, WantedFile
 from pymirror.pool import Pool
@@ -33,11 +40,16 @@ _OTHER_HASHES = frozenset({"md5", "sha1", "sha224", "sha384", "sha512"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Download:
-    """What became of a transfer: a pool file, or the error."""
+    """What became of a transfer: a pool file, or the error; or it is larger than the spec allows.
+
+    ``told_size`` are the bytes that the server announced for a file that is too large.
+    """
 
     file: WantedFile
     stored: PoolFile | None
     problem: str | None = None
+    is_too_large: bool = False
+    told_size: int | None = None
 
 
 class _Source(msgspec.Struct, frozen=True):
@@ -78,6 +90,8 @@ class Downloader:
             stored, warning = self._transport.retry(lambda: self._attempt(file), note=self._progress.note)
         except StorageError:
             raise
+        except TooLargeError as error:
+            return Download(file=file, stored=None, problem=str(error), is_too_large=True, told_size=error.size)
         except PymirrorError as error:
             self._stop.check()
             return Download(file=file, stored=None, problem=str(error))
@@ -112,7 +126,7 @@ class Downloader:
                 raise TransientRequestError(file.url, "the server cannot go on where it stopped; starting anew")
             offset = _check_answer(answer, file, offset)
             if file.size is None:
-                self._progress.expect(answer.content_length or 0)
+                self._progress.expect((answer.content_length or 0) - (file.probable_size or 0))
             with _storage_errors(partial):
                 _remember_source(source, answer, file)
                 sha256, blake2b = self._receive(answer, file, partial, offset)
@@ -130,6 +144,7 @@ class Downloader:
         )
         others = {name: hashlib.new(name) for name in names & _OTHER_HASHES}
         limit = self._network.max_file_bytes if file.size is None else file.size
+        limit = min(limit, file.max_size) if file.max_size is not None else limit
         size = 0
         with partial.open("r+b" if offset else "wb") as out:
             for chunk in _prefix_then(out, offset, answer):
@@ -143,6 +158,9 @@ class Downloader:
                 blake2b.update(chunk)
                 for digest in others.values():
                     digest.update(chunk)
+        if file.max_size is not None and size > file.max_size:
+            partial.unlink()
+            raise TooLargeError(file.filename, None)
         try:
             digests = {"sha256": sha256.hexdigest(), **{name: digest.hexdigest() for name, digest in others.items()}}
             _verify(file, size, limit, digests, answer)
@@ -203,6 +221,8 @@ def _check_answer(answer: Answer, file: WantedFile, offset: int) -> int:
     if answer.status != 200:
         raise RequestError(file.url, f"HTTP {answer.status} is no answer to this question")
     length = answer.content_length
+    if length is not None and file.max_size is not None and length > file.max_size:
+        raise TooLargeError(file.filename, length)
     if length is not None and file.size is not None and length != file.size:
         raise IntegrityError(
             f"size of {file.filename}", expected=f"{file.size} bytes", actual=f"{length} bytes", url=file.url

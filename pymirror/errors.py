@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 import errno
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -103,6 +103,20 @@ class ConfigurationError(PymirrorError):
         return self.what
 
 
+class UsageError(PymirrorError):
+    """What was asked for on the command line cannot be understood, or cannot be done."""
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, problem: str, *, hint: str | None = None) -> None:
+        self.problem = problem
+        self.hint = hint
+        super().__init__()
+
+    def __str__(self) -> str:
+        return printable(self.problem)
+
+
 # ── what upstream has ───────────────────────────────────────────────────────────────────────────────
 
 
@@ -116,6 +130,10 @@ class PageError(PymirrorError):
 
     def __str__(self) -> str:
         return f"{printable_url(self.url)}: {printable(self.problem)}"
+
+
+class EmptyPageError(PageError):
+    """A page without any file of its project: an upstream's mistake, or a project that has no release yet."""
 
 
 class RequestError(PymirrorError):
@@ -160,6 +178,18 @@ class IntegrityError(PymirrorError):
 
 
 # ── doing it ────────────────────────────────────────────────────────────────────────────────────────
+
+
+class TooLargeError(PymirrorError):
+    """A file whose size nobody told before is larger than ``max-file-size``: it is left out, as it would have been."""
+
+    def __init__(self, filename: str, size: int | None) -> None:
+        self.filename = filename
+        self.size = size
+        super().__init__()
+
+    def __str__(self) -> str:
+        return f"{printable(self.filename)}: larger than max-file-size"
 
 
 class UnsafeNameError(PymirrorError):
@@ -231,6 +261,29 @@ class ShrinkError(PymirrorError):
         return (
             f"refused: {self.removed} of the {self.published} published files would leave the index "
             f"({names}{', …' if self.removed > len(self.examples) else ''}); nothing was changed"
+        )
+
+
+class TotalSizeError(PymirrorError):
+    """``max-total-size``: the mirror would hold more bytes than the spec allows."""
+
+    exit_code = ExitCode.REFUSED
+    hint = "narrow the spec, or raise max-total-size; `pymirror plan` and `pymirror why --size` show what weighs"
+
+    def __init__(
+        self, *, size: int, limit: int, heaviest: Sequence[tuple[str, int]], shown: Callable[[int], str]
+    ) -> None:
+        self.size = size
+        self.limit = limit
+        self.heaviest = tuple(heaviest)
+        self._shown = shown
+        super().__init__()
+
+    def __str__(self) -> str:
+        projects = ", ".join(f"{printable(name)} {self._shown(size)}" for name, size in self.heaviest)
+        return (
+            f"refused: the mirror would hold {self._shown(self.size)}, max-total-size is {self._shown(self.limit)}; "
+            f"the heaviest: {projects}; nothing was changed"
         )
 
 

@@ -29,6 +29,7 @@ STAGED_SIMPLE = f"{PRIVATE}/staged/simple"
 SNAPSHOTS = f"{PRIVATE}/snapshots"
 CURRENT = f"{PRIVATE}/snapshots/current"
 STATE = f"{PRIVATE}/state"
+QUARANTINE = f"{PRIVATE}/quarantine.json"
 
 MAX_FILENAME_BYTES = 240  # file systems take 255, less the longest suffix that stands beside a file
 

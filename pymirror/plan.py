@@ -5,7 +5,7 @@ Both steps are values in, values out: ``plan`` prints the first, ``sync`` carrie
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -16,7 +16,7 @@ from pymirror.errors import ShrinkError
 from pymirror.selection import Chosen, Refused, Selection
 from pymirror.simple.model import Hashes
 from pymirror.snapshot import Snapshot, SnapshotFile, SnapshotProject
-from pymirror.spec.model import ExcludeRule
+from pymirror.spec.model import ReleaseRule
 
 SHRINK_FILES = 5
 SHRINK_SHARE = 10
@@ -30,7 +30,8 @@ class WantedFile:
 
     ``lock_hashes`` are those that a lock file allows, where upstream gives none that they could be compared with.
     ``other_hashes`` are upstream's, where it gives no sha256. One that ``is_refused`` is never had, and holds its
-    release back.
+    release back. ``probable_size`` is to plan with where the page tells none; a file that then turns out larger than
+    ``max_size`` is left out.
     """
 
     project: str
@@ -47,6 +48,13 @@ class WantedFile:
     lock_hashes: frozenset[tuple[str, str]] = frozenset()
     other_hashes: Hashes = ()
     is_refused: bool = False
+    probable_size: int | None = None
+    max_size: int | None = None
+
+    @property
+    def expected_size(self) -> int | None:
+        """Bytes, as far as they are known before the file is there."""
+        return self.size if self.size is not None else self.probable_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +108,7 @@ def plan_projects(
     selections: Iterable[Selection],
     failures: Sequence[Failure],
     previous: Snapshot,
-    excludes: Sequence[ExcludeRule] = (),
+    excludes: Sequence[ReleaseRule] = (),
 ) -> tuple[tuple[ProjectPlan, ...], tuple[Failure, ...]]:
     """The projects of the next snapshot, and ``failures`` with what was found on the way.
 
@@ -141,9 +149,20 @@ def make_plan(
         removed=tuple(sorted((p, f.filename) for p, f in previous.files() if (p, f.filename) not in names)),
         failures=tuple(sorted([*failures, *lost])),
         reused=sum(1 for file in wanted if not file.is_refused) - len(missing),
-        transfer_size=sum(file.size or 0 for file in transfers),
-        unknown_sizes=sum(1 for file in transfers if file.size is None),
+        transfer_size=sum(file.expected_size or 0 for file in transfers),
+        unknown_sizes=sum(1 for file in transfers if file.expected_size is None),
     )
+
+
+def leave_out(plan: Plan, files: Collection[tuple[str, str]]) -> Plan:
+    """``plan`` without ``files``, (project, file name), which turned out to be too large."""
+    if not files:
+        return plan
+    projects = (
+        replace(each, files=tuple(file for file in each.files if (file.project, file.filename) not in files))
+        for each in plan.projects
+    )
+    return replace(plan, projects=tuple(projects))
 
 
 def make_snapshot(
@@ -247,8 +266,8 @@ def _find_change(known: SnapshotFile, file: WantedFile) -> str | None:
     return None
 
 
-def _keep(project: SnapshotProject, excludes: Sequence[ExcludeRule]) -> ProjectPlan:
-    specifiers = [rule.specifier for rule in excludes if rule.matches_project(canonicalize_name(project.name))]
+def _keep(project: SnapshotProject, excludes: Sequence[ReleaseRule]) -> ProjectPlan:
+    rules = [rule for rule in excludes if rule.matches_project(canonicalize_name(project.name))]
     return ProjectPlan(
         name=project.name,
         status=project.status,
@@ -256,7 +275,7 @@ def _keep(project: SnapshotProject, excludes: Sequence[ExcludeRule]) -> ProjectP
         files=tuple(
             _rewant(project.name, file)
             for file in project.files
-            if not any(specifier.contains(file.version, prereleases=True) for specifier in specifiers)
+            if not any(rule.matches(file.filename, Version(file.version)) for rule in rules)
         ),
     )
 
@@ -278,6 +297,8 @@ def _want(project: str, chosen: Chosen) -> WantedFile:
         upstream_metadata_sha256=metadata.get("sha256"),
         lock_hashes=chosen.lock_hashes,
         other_hashes=() if file.sha256 else file.hashes,
+        probable_size=file.probable_size,
+        max_size=chosen.max_size,
     )
 
 

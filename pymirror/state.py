@@ -35,12 +35,28 @@ _decoder = msgspec.msgpack.Decoder(CachedPage)
 _encoder = msgspec.msgpack.Encoder()
 
 
+class CachedList(msgspec.Struct, frozen=True, kw_only=True):
+    """The page of all projects as it was last fetched; ``projects`` are normalized names in order."""
+
+    url: str
+    etag: str | None
+    last_modified: str | None
+    body_sha256: str
+    projects: tuple[str, ...]
+    format: int = FORMAT
+
+
+_list_decoder = msgspec.msgpack.Decoder(CachedList)
+
+
 class PageCache:
-    """The cached project pages of one upstream."""
+    """The cached pages of one upstream."""
 
     def __init__(self, storage: Files, upstream_url: str) -> None:
         self._storage = storage
-        self._folder = f"{STATE}/pages/{hashlib.sha256(upstream_url.encode()).hexdigest()[:16]}"
+        digest = hashlib.sha256(upstream_url.encode()).hexdigest()[:16]
+        self._folder = f"{STATE}/pages/{digest}"
+        self._list = f"{STATE}/lists/{digest}"
 
     def load(self, project: str, url: str) -> CachedPage | None:
         """``None`` where nothing usable is remembered; damage is the same as nothing."""
@@ -55,6 +71,18 @@ class PageCache:
 
     def save(self, project: str, page: CachedPage) -> None:
         self._storage.write(self._name(project), _encoder.encode(page))
+
+    def load_list(self, url: str) -> CachedList | None:
+        """The same for the page of all projects."""
+        data = self._storage.read(self._list)
+        try:
+            page = _list_decoder.decode(data) if data is not None else None
+        except (msgspec.DecodeError, ValueError):
+            return None
+        return page if page is not None and page.format == FORMAT and page.url == url else None
+
+    def save_list(self, page: CachedList) -> None:
+        self._storage.write(self._list, _encoder.encode(page))
 
     def _name(self, project: str) -> str:
         return f"{self._folder}/{check_project(project)}"

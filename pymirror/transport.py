@@ -100,11 +100,13 @@ class _Line:
         self.client = client
         self.sockets: list[socket.socket] = []
 
-    def request(self, url: str, headers: Mapping[str, str], credential: tuple[str, str] | None) -> httpx.Response:
+    def request(
+        self, method: str, url: str, headers: Mapping[str, str], credential: tuple[str, str] | None
+    ) -> httpx.Response:
         """The head of the answer; the body is read from it."""
         auth = httpx.BasicAuth(*credential) if credential else None
         with _translated(url):
-            request = self.client.build_request("GET", url, headers=dict(headers), extensions={"trace": self._trace})
+            request = self.client.build_request(method, url, headers=dict(headers), extensions={"trace": self._trace})
             return self.client.send(request, auth=auth, stream=True)
 
     def _trace(self, event: str, info: Mapping[str, Any]) -> None:
@@ -139,8 +141,10 @@ class Transport:
             self._idle.pop().client.close()
 
     @contextlib.contextmanager
-    def get(self, url: str, *, headers: Mapping[str, str], timeout_seconds: float) -> Iterator[Answer]:
-        """The answer to GET ``url``, redirects followed: 2xx, 304 or 416.
+    def get(
+        self, url: str, *, headers: Mapping[str, str], timeout_seconds: float, method: str = "GET"
+    ) -> Iterator[Answer]:
+        """The answer to GET ``url`` (or HEAD), redirects followed: 2xx, 304 or 416.
 
         ``timeout_seconds`` bounds the whole request with its body. Raises :class:`TransientRequestError` for what may
         heal, else :class:`RequestError`.
@@ -152,7 +156,10 @@ class Transport:
                 with self._slot(url), self._line() as line:
                     # The time starts with the connection: to wait for one's turn is no fault of the server's.
                     deadline = deadline or time.monotonic() + timeout_seconds
-                    with self._watchdog.watch(line.sockets, deadline), self._send(line, url, headers) as response:
+                    with (
+                        self._watchdog.watch(line.sockets, deadline),
+                        self._send(line, method, url, headers) as response,
+                    ):
                         if response.status_code not in _REDIRECTS:
                             _check_status(response, url)
                             yield Answer(response, url, deadline, self._stop)
@@ -221,14 +228,14 @@ class Transport:
         return _Line(client)
 
     @contextlib.contextmanager
-    def _send(self, line: _Line, url: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
+    def _send(self, line: _Line, method: str, url: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
         credential = self._credentials.find(url)
-        response = line.request(url, headers, credential)
+        response = line.request(method, url, headers, credential)
         if response.status_code == 401 and credential is None:
             credential = self._credentials.ask_keyring(url)
             if credential is not None:
                 response.close()
-                response = line.request(url, headers, credential)
+                response = line.request(method, url, headers, credential)
         try:
             yield response
         finally:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
 from packaging.utils import NormalizedName, canonicalize_name
 
 from pymirror.distribution import parse_filename
-from pymirror.errors import PageError, RequestError
+from pymirror.errors import EmptyPageError, PageError, RequestError, UnsafeNameError
+from pymirror.layout import check_project
 from pymirror.progress import Progress
-from pymirror.simple.model import ProjectDetail
-from pymirror.simple.parse import ACCEPT, parse_project_detail
+from pymirror.simple.model import File, Hashes, ProjectDetail
+from pymirror.simple.parse import ACCEPT, parse_project_detail, parse_project_list
 from pymirror.spec.model import Network, Upstream
-from pymirror.state import CachedPage, PageCache
+from pymirror.state import CachedList, CachedPage, PageCache
 from pymirror.transport import Answer, Transport
 
 
@@ -21,16 +24,25 @@ from pymirror.transport import Answer, Transport
 class FetchedPage:
     """A project's page, and the URL that it was read from in the end.
 
-    ``to_remember`` is set where it is not what was remembered already.
+    ``to_remember`` is ``None`` where nothing may be kept of it; ``is_new`` where it is not what was kept already.
     """
 
     detail: ProjectDetail
     url: str
     to_remember: CachedPage | None
+    is_new: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchedList:
+    """The projects of an upstream, and what is to be remembered where it is not already."""
+
+    projects: tuple[str, ...]
+    to_remember: CachedList | None
 
 
 class Index:
-    """Reads the project pages of one upstream."""
+    """Reads the pages of one upstream."""
 
     def __init__(
         self, upstream: Upstream, *, transport: Transport, cache: PageCache, network: Network, progress: Progress
@@ -67,21 +79,71 @@ class Index:
                 raise RequestError(url, "upstream has no such project", status=error.status) from None
             raise
 
+    def fetch_list(self) -> FetchedList:
+        """Every project of the upstream, in order. Raises :class:`RequestError` or :class:`PageError`."""
+        url = self.upstream.url
+        remembered = self.cache.load_list(url)
+
+        def attempt() -> FetchedList:
+            with self._transport.get(
+                url, headers=_make_headers(remembered), timeout_seconds=self._network.page_timeout_seconds
+            ) as answer:
+                if answer.status == 304 and remembered is not None:
+                    return FetchedList(projects=remembered.projects, to_remember=None)
+                if answer.status != 200:
+                    raise PageError(url, f"HTTP {answer.status} is no answer to this question")
+                return self._read_list(answer, url, remembered)
+
+        return self._transport.retry(attempt, note=self._progress.note)
+
+    def _read_list(self, answer: Answer, url: str, remembered: CachedList | None) -> FetchedList:
+        body = answer.read(max_bytes=self._network.max_page_bytes)
+        digest = hashlib.sha256(body).hexdigest()
+        if remembered is not None and remembered.body_sha256 == digest:
+            return FetchedList(projects=remembered.projects, to_remember=None)
+        page = parse_project_list(body, content_type=answer.headers.get("content-type", ""), url=answer.url)
+        projects = tuple(sorted({name for text in page.projects if (name := _normalize(text)) is not None}))
+        to_remember = CachedList(
+            url=url,
+            etag=_read_validator(answer, "etag"),
+            last_modified=_read_validator(answer, "last-modified"),
+            body_sha256=digest,
+            projects=projects,
+        )
+        return FetchedList(projects=projects, to_remember=to_remember)
+
+    def fetch_size(self, url: str) -> int | None:
+        """The bytes of the file at ``url``, as its server says without sending it; ``None`` where it does not."""
+
+        def attempt() -> int | None:
+            headers = {"Accept-Encoding": "identity"}
+            timeout = self._network.page_timeout_seconds
+            with self._transport.get(url, headers=headers, timeout_seconds=timeout, method="HEAD") as answer:
+                return answer.content_length if answer.status == 200 else None
+
+        return self._transport.retry(attempt, note=self._progress.note)
+
     def _read(self, answer: Answer, url: str, project: NormalizedName, cached: CachedPage | None) -> FetchedPage | None:
         """``None`` where the answer is that of another page than the remembered one, and must be asked for whole."""
         is_there = cached is not None and cached.page_url == answer.url
         if answer.status == 304:
-            return FetchedPage(detail=cached.detail, url=answer.url, to_remember=None) if cached and is_there else None
+            if cached is None or not is_there:
+                return None
+            return FetchedPage(detail=cached.detail, url=answer.url, to_remember=cached, is_new=False)
         if answer.status != 200:
             raise PageError(url, f"HTTP {answer.status} is no answer to this question")
         body = answer.read(max_bytes=self._network.max_page_bytes)
         digest = hashlib.sha256(body).hexdigest()
         if cached is not None and is_there and cached.body_sha256 == digest:
             # Other validators for the same bytes are not kept: some servers have new ones every time.
-            return FetchedPage(detail=cached.detail, url=answer.url, to_remember=None)
+            return FetchedPage(detail=cached.detail, url=answer.url, to_remember=cached, is_new=False)
         # Links are relative to where the page was in the end, not to where it was asked for.
         detail = parse_project_detail(body, content_type=answer.headers.get("content-type", ""), url=answer.url)
         _check_detail(detail, url, project)
+        if cached is not None:
+            detail = fill_sizes(
+                detail, {(file.filename, file.hashes): file.probable_size for file in cached.detail.files}
+            )
         page = CachedPage(
             url=url,
             page_url=answer.url,
@@ -104,7 +166,29 @@ def _holds_credentials(detail: ProjectDetail) -> bool:
     return any("@" in file.url.partition("://")[2].partition("/")[0] for file in detail.files)
 
 
-def _make_headers(cached: CachedPage | None) -> dict[str, str]:
+def fill_sizes(detail: ProjectDetail, sizes: Mapping[tuple[str, Hashes], int | None]) -> ProjectDetail:
+    """``detail`` with the sizes that it does not give, by (file name, hashes), where they are known from elsewhere."""
+
+    def fill(file: File) -> File:
+        size = sizes.get((file.filename, file.hashes))
+        if file.size is not None or size in (None, file.probable_size):
+            return file
+        return msgspec.structs.replace(file, probable_size=size)
+
+    files = tuple(fill(file) for file in detail.files)
+    is_same = all(one is other for one, other in zip(files, detail.files, strict=True))
+    return detail if is_same else msgspec.structs.replace(detail, files=files)
+
+
+def _normalize(text: str) -> str | None:
+    """A listed project; what is no project name names nothing that could be asked for."""
+    try:
+        return check_project(canonicalize_name(text))
+    except UnsafeNameError:
+        return None
+
+
+def _make_headers(cached: CachedPage | CachedList | None) -> dict[str, str]:
     headers = {"Accept": ACCEPT}
     if cached is not None and cached.etag:
         headers["If-None-Match"] = cached.etag
@@ -120,7 +204,7 @@ def _check_detail(detail: ProjectDetail, url: str, project: NormalizedName) -> N
     if detail.status == "quarantined":
         return
     if not detail.files:
-        raise PageError(url, "the page lists no file; an empty answer is not taken for an empty project")
+        raise EmptyPageError(url, "the page lists no file; an empty answer is not taken for an empty project")
     names = (parse_filename(file.filename, project) for file in detail.files)
     if not any(name is not None and name.project == project for name in names):
         raise PageError(url, f"no file on the page is one of {project}")

@@ -50,6 +50,7 @@ class Request:
     path: str
     status: int
     headers: dict[str, str] = field(hash=False)
+    method: str = "GET"
 
 
 @dataclass
@@ -100,7 +101,8 @@ class LocalIndex:
     """The index; ``formats`` are the page formats that it speaks, ``flat_urls`` gives files URLs without a digest.
 
     With ``certificate``, a PEM file that holds the key too, it speaks https. ``credential``, ``user:password``, is
-    asked of every request once it is set.
+    asked of every request once it is set. ``tells_sizes`` and ``tells_upload_times`` are about the pages; ``listed``
+    are projects that the list names beside those with files; without ``answers_head``, HEAD is told no length.
     """
 
     def __init__(
@@ -118,6 +120,10 @@ class LocalIndex:
         self.absolute_urls = absolute_urls
         self.scheme = "https" if certificate else "http"
         self.credential: str | None = None
+        self.tells_sizes = True
+        self.tells_upload_times = True
+        self.answers_head = True
+        self.listed: list[str] = []
         self.entries: list[Entry] = []
         self.log: list[Request] = []
         self.statuses: dict[str, tuple[str, str | None]] = {}
@@ -183,6 +189,10 @@ class LocalIndex:
         with self.lock:
             return [request for request in self.log if part in request.path]
 
+    def asked_for(self, method: str, part: str = "") -> list[str]:
+        """The paths of :meth:`requests` by one method, in order of arrival."""
+        return [request.path for request in self.requests(part) if request.method == method]
+
     def forget(self) -> None:
         with self.lock:
             self.log.clear()
@@ -205,8 +215,8 @@ class LocalIndex:
                 continue
             file: dict[str, Any] = {"filename": entry.filename, "url": self.link(entry), "hashes": entry.hashes}
             optional = {
-                "size": entry.size,
-                "upload-time": entry.upload_time,
+                "size": entry.size if self.tells_sizes else None,
+                "upload-time": entry.upload_time if self.tells_upload_times else None,
                 "requires-python": entry.requires_python,
                 "core-metadata": entry.core_metadata,
             }
@@ -236,7 +246,7 @@ class LocalIndex:
                 attributes += f' data-requires-python="{escape(entry.requires_python)}"'
             if entry.yanked:
                 attributes += f' data-yanked="{escape(entry.yanked) if isinstance(entry.yanked, str) else ""}"'
-            if entry.upload_time:
+            if entry.upload_time and self.tells_upload_times:
                 attributes += f' data-upload-time="{entry.upload_time}"'
             if isinstance(entry.core_metadata, dict):
                 name, digest = next(iter(entry.core_metadata.items()))
@@ -245,7 +255,7 @@ class LocalIndex:
         return "\n".join([*lines, "</body></html>"]).encode()
 
     def projects(self) -> list[str]:
-        return sorted({entry.project for entry in self.entries})
+        return sorted({*(entry.project for entry in self.entries), *self.statuses, *self.listed})
 
 
 class _Server(ThreadingHTTPServer):
@@ -257,7 +267,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers GET."""
+    """Answers GET and HEAD."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -267,15 +277,21 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of the base class
         """The log is :attr:`LocalIndex.log`."""
 
+    def do_HEAD(self) -> None:
+        """As GET, without the body; faults are those of ``HEAD /path``."""
+        self.do_GET()
+
     def do_GET(self) -> None:
         index = self.server.index
+        is_head = self.command == "HEAD"
         with index.lock:
-            faults = index.faults.get(self.path)
+            faults = index.faults.get(f"HEAD {self.path}" if is_head else self.path)
             respond = faults.pop(0) if faults else None
         answer = (respond(self) if respond else None) or self._refuse(index) or self._answer(index)
         body = answer.body
         with index.lock:
-            index.log.append(Request(self.path, answer.status, {k.lower(): v for k, v in self.headers.items()}))
+            headers = {k.lower(): v for k, v in self.headers.items()}
+            index.log.append(Request(self.path, answer.status, headers, self.command))
         if answer.raw is not None:
             self.close_connection = True
             for piece in answer.raw:
@@ -284,12 +300,16 @@ class Handler(BaseHTTPRequestHandler):
             return
         self.send_response(answer.status)
         headers = {"Content-Length": str(len(body))} | answer.headers
+        if is_head and not index.answers_head:
+            headers.pop("Content-Length", None)
+            self.close_connection = True
         for name, value in headers.items():
             self.send_header(name, value)
         if answer.cut is not None:
             self.close_connection = True
         self.end_headers()
-        self.wfile.write(body if answer.cut is None else body[: answer.cut])
+        if not is_head:
+            self.wfile.write(body if answer.cut is None else body[: answer.cut])
         self.wfile.flush()
 
     def _refuse(self, index: LocalIndex) -> Answer | None:
@@ -319,7 +339,7 @@ class Handler(BaseHTTPRequestHandler):
                 body = json.dumps({"meta": {"api-version": "1.4"}, "projects": [{"name": n} for n in names]}).encode()
             else:
                 body = "".join(f'<a href="{name}/">{name}</a>' for name in names).encode()
-        elif project not in index.projects() and project not in index.statuses:
+        elif not any(entry.project == project for entry in index.entries) and project not in index.statuses:
             return Answer(404, b"no such project\n")
         else:
             body = index.detail_json(project) if wants_json else index.detail_html(project)

@@ -40,7 +40,7 @@ def test_version_is_that_of_the_distribution(mirror: Mirror) -> None:
 def test_help_names_every_verb_and_every_exit_code(mirror: Mirror) -> None:
     out = mirror.run("--help").out
 
-    for word in (*VERBS, "0 ", "1 ", "2 ", "3 ", "4 ", "5 ", "130 ", "143 "):
+    for word in (*VERBS, "why", "init", "schema", "0 ", "1 ", "2 ", "3 ", "4 ", "5 ", "130 ", "143 "):
         assert word in out
     assert mirror.run("-h").out == out
 

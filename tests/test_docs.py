@@ -6,19 +6,32 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args, get_origin
 from urllib.parse import unquote
 
 import msgspec
 import pytest
+import yaml
 
 from pymirror.cli import cli
+from pymirror.environment import make_environment
 from pymirror.errors import ExitCode, SpecError
+from pymirror.lockfiles import LockFormat
 from pymirror.spec.load import load_spec
 from pymirror.spec.model import Spec
-from pymirror.spec.schema import Document, NetworkEntry, ProjectEntry, UpstreamEntry
+from pymirror.spec.schema import (
+    Document,
+    EnvironmentEntry,
+    EnvironmentProduct,
+    ExcludeEntry,
+    FileEntry,
+    KeepLatestEntry,
+    NetworkEntry,
+    ProjectEntry,
+    UpstreamEntry,
+)
 from tests.archives import make_wheel
 from tests.conftest import Mirror
 from tests.index import LocalIndex
@@ -26,6 +39,7 @@ from tests.index import LocalIndex
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 SPEC_PAGE = ROOT / "docs" / "spec.md"
+EXAMPLE = ROOT / "examples" / "mirror.yaml"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
 # Documents name no public index; their examples use the hosts that are reserved for it (RFC 2606).
@@ -60,13 +74,13 @@ def _name(block: Block) -> str:
 # ── the README ──────────────────────────────────────────────────────────────────────────────────────
 
 
-_HELP = re.compile(r"\$ pymirror ((?:\w+ )?)--help\n(.*)", re.DOTALL)
+_HELP = re.compile(r"^\$ pymirror ((?:\w+ )?)--help\n(.*?)(?=\n^\$ |\Z)", re.MULTILINE | re.DOTALL)
 
 
 def _help_blocks() -> list[tuple[str, str]]:
     """(command, help) of every help text that the README quotes; the command is empty for the program's own."""
-    matches = (_HELP.fullmatch(block.text) for block in _blocks(README, info="console"))
-    return [(match[1].strip(), match[2]) for match in matches if match]
+    found = (match for block in _blocks(README, info="console") for match in _HELP.finditer(block.text))
+    return [(match[1].strip(), match[2]) for match in found]
 
 
 @pytest.mark.parametrize(("command", "quoted"), _help_blocks(), ids=[name or "pymirror" for name, _ in _help_blocks()])
@@ -95,44 +109,161 @@ def test_readme_has_every_exit_code() -> None:
     assert [int(row) for row in rows] == sorted(ExitCode)
 
 
+def test_readme_names_the_lines_of_the_example() -> None:
+    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+    named = re.findall(r"examples/mirror\.yaml:(\d+): ([\w.-]+)", README.read_text(encoding="utf-8"))
+
+    assert named
+    assert [(number, word) for number, word in named if word not in lines[int(number) - 1]] == []
+
+
 # ── docs/spec.md ────────────────────────────────────────────────────────────────────────────────────
+
+
+# Where the page describes the keys of each mapping.
+STRUCTS: dict[type[msgspec.Struct], str] = {
+    Document: "",
+    UpstreamEntry: "upstreams[].",
+    ProjectEntry: "projects[].",
+    FileEntry: "files[].",
+    ExcludeEntry: "exclude[].",
+    EnvironmentProduct: "environments.",
+    EnvironmentEntry: "environments[].",
+    KeepLatestEntry: "keep-latest.",
+    NetworkEntry: "network.",
+}
 
 
 def _keys(struct: type[msgspec.Struct], prefix: str = "") -> set[str]:
     return {f"{prefix}{field.encode_name}" for field in msgspec.structs.fields(struct)}
 
 
+def _parts(annotation: object) -> Iterator[object]:
+    """A type and everything that it is made of."""
+    yield annotation
+    if get_origin(annotation) is not Literal:
+        for part in get_args(annotation):
+            yield from _parts(part)
+
+
+def _words(struct: type[msgspec.Struct]) -> set[str]:
+    """The literal words that the keys of a mapping take."""
+    parts = [part for field in msgspec.structs.fields(struct) for part in _parts(field.type)]
+    return {word for part in parts if get_origin(part) is Literal for word in get_args(part)}
+
+
+def test_every_mapping_is_described() -> None:
+    found: set[object] = {Document}
+    for struct in STRUCTS:
+        found |= {part for field in msgspec.structs.fields(struct) for part in _parts(field.type)}
+
+    assert {part for part in found if isinstance(part, type) and issubclass(part, msgspec.Struct)} == set(STRUCTS)
+
+
 def test_every_key_has_its_place_in_the_spec_page() -> None:
     headings = re.findall(r"^### `([^`]+)`$", SPEC_PAGE.read_text(encoding="utf-8"), re.MULTILINE)
 
     assert len(headings) == len(set(headings))
-    assert set(headings) == (
-        _keys(Document)
-        | _keys(UpstreamEntry, "upstreams[].")
-        | _keys(ProjectEntry, "projects[].")
-        | _keys(NetworkEntry, "network.")
-    )
+    assert set(headings) == {key for struct, prefix in STRUCTS.items() for key in _keys(struct, prefix)}
 
 
 def test_every_word_that_a_key_takes_is_in_the_spec_page() -> None:
     text = SPEC_PAGE.read_text(encoding="utf-8")
-    for field in msgspec.structs.fields(Document):
-        for choice in get_args(field.type):
-            if isinstance(choice, str):  # of a Literal
-                assert f"| `{choice}` |" in text
+    words = {word for struct in STRUCTS for word in _words(struct)}
+
+    assert {"all", "fallback", "pinned", "quarantine", "minor"} <= words
+    assert [word for word in sorted(words) if f"| `{word}` |" not in text] == []
+
+
+def test_every_lock_format_is_in_the_spec_page() -> None:
+    names = {name for name in LockFormat if name is not LockFormat.REQUIREMENTS}
+
+    assert names == {name for name in LOCKS if name != "requirements.lock"}
+    assert [name for name in sorted(names) if f"| `{name}`" not in SPEC_PAGE.read_text(encoding="utf-8")] == []
+
+
+def _written(heading: str) -> list[str]:
+    """The words in the first column of the table below a heading."""
+    text = SPEC_PAGE.read_text(encoding="utf-8")
+    below = text[text.index(f"### `{heading}`\n") :].split("\n### ")[0]
+    return [word for row in re.findall(r"^\| (`.*?) \|", below, re.MULTILINE) for word in re.findall(r"`([^`]+)`", row)]
+
+
+@pytest.mark.parametrize("platform", _written("environments.platform"))
+def test_platform_of_the_spec_page_is_known(platform: str) -> None:
+    assert make_environment("3.12", platform)
+
+
+@pytest.mark.parametrize("python", _written("environments.python"))
+def test_python_of_the_spec_page_is_known(python: str) -> None:
+    assert make_environment(python.strip('"'), "linux")
+
+
+@pytest.mark.parametrize("cutoff", _written("exclude-newer"))
+def test_date_of_the_spec_page_can_be_read(cutoff: str) -> None:
+    assert _load(f"exclude-newer: {cutoff}\n").filters.exclude_newer
+
+
+# A lock of each format with six in it, by its name.
+_FILE, _SHA256 = "six-1.17.0-py2.py3-none-any.whl", "0" * 64
+LOCKS = {
+    "requirements.lock": "six==1.17.0\n",
+    "pylock.toml": f"""\
+lock-version = "1.0"
+created-by = "test"
+[[packages]]
+name = "six"
+version = "1.17.0"
+wheels = [{{name = "{_FILE}", url = "https://files.example.com/{_FILE}", hashes = {{sha256 = "{_SHA256}"}}}}]
+""",
+    "uv.lock": f"""\
+version = 1
+[[package]]
+name = "six"
+version = "1.17.0"
+source = {{registry = "https://packages.example.com/simple"}}
+wheels = [{{url = "https://files.example.com/{_FILE}", hash = "sha256:{_SHA256}"}}]
+""",
+    "poetry.lock": f"""\
+[[package]]
+name = "six"
+version = "1.17.0"
+files = [{{file = "{_FILE}", hash = "sha256:{_SHA256}"}}]
+[metadata]
+lock-version = "2.1"
+""",
+    "pdm.lock": f"""\
+[metadata]
+lock_version = "4.5.0"
+[[package]]
+name = "six"
+version = "1.17.0"
+files = [{{file = "{_FILE}", hash = "sha256:{_SHA256}"}}]
+""",
+    "Pipfile.lock": '{"_meta": {"pipfile-spec": 6}, "default": {"six": {"version": "==1.17.0"}}}',
+}
 
 
 def _load(text: str) -> Spec:
     """The spec of a block. A block that shows a part is completed with what every spec needs."""
     if "output:" not in text:
         text += "output: mirror\n"
-    if "projects:" not in re.sub(r"^ .*", "", text, flags=re.MULTILINE) and "lockfiles:" not in text:
+    top_level = re.sub(r"^ .*", "", text, flags=re.MULTILINE)
+    if not any(f"{key}:" in top_level for key in ("projects", "files", "lockfiles")):
         text += "projects: [six]\n"
+    document = yaml.safe_load(text)
+    included, listed = document.get("include", []), document.get("exclude-from", [])
 
     def read(path: Path) -> bytes:
-        return text.encode() if path.name == "mirror.yaml" else b"six==1.17.0\n"
+        if path.as_posix() == "mirror.yaml":
+            return text.encode()
+        if path.as_posix() in included:
+            return b"exclude: ['*-nightly']\n"
+        if path.as_posix() in listed:
+            return b"- urllib3 <2.2.2\n" if path.suffix == ".yaml" else b"urllib3 <2.2.2  # CVE-2024-37891\n"
+        return LOCKS.get(path.name, LOCKS["requirements.lock"]).encode()
 
-    environ = dict.fromkeys(re.findall(r"\$\{(\w+)\}", text), "secret")
+    environ = {name: "3" if name.endswith("_RELEASES") else "secret" for name in re.findall(r"\$\{(\w+)\}", text)}
     return load_spec(Path("mirror.yaml"), read=read, environ=environ)
 
 
@@ -140,7 +271,35 @@ def _load(text: str) -> Spec:
     "block", [block for block in _blocks(*DOCUMENTS, info="yaml") if "wrong" not in block.info], ids=_name
 )
 def test_example_is_a_spec(block: Block) -> None:
-    assert _load(block.text).projects()
+    spec = _load(block.text)
+
+    assert spec.projects() or spec.globs()
+
+
+@pytest.mark.parametrize("name", sorted(LOCKS))
+def test_lock_of_the_examples_is_one(name: str) -> None:
+    spec = _load(f"lockfiles: [{name}]\n")
+
+    assert [(pin.project, str(pin.specifier)) for pin in spec.pins] == [("six", "==1.17.0")]
+
+
+def test_example_to_start_from_is_a_spec() -> None:
+    spec = load_spec(EXAMPLE, read=Path.read_bytes, environ={})
+
+    assert spec.pins
+    assert spec.output == EXAMPLE.parent / "mirror"
+
+
+def test_what_is_commented_out_in_the_example_is_a_spec_too() -> None:
+    text = EXAMPLE.read_text(encoding="utf-8")
+    text = re.sub(r"^# (?=[a-z ])", "", text, flags=re.MULTILINE)  # prose begins with a capital
+
+    spec = _load(text)
+
+    assert spec.upstreams
+    assert spec.filters.environments
+    assert spec.max_total_size
+    assert spec.allow_newer
 
 
 @pytest.mark.parametrize(
@@ -150,14 +309,23 @@ def test_defaults_are_the_defaults(block: Block) -> None:
     shown, default = _load(block.text), _load("")
 
     assert shown.network == default.network
-    assert (shown.package_types, shown.yanked, shown.require_hashes) == (
-        default.package_types,
-        default.yanked,
-        default.require_hashes,
-    )
-    assert [rule.prereleases for rule in shown.rules] == [rule.prereleases for rule in default.rules]
+    assert replace(shown.filters, origins=()) == replace(default.filters, origins=())
+    assert (shown.require_hashes, shown.on_upstream_removal) == (default.require_hashes, default.on_upstream_removal)
     keys = set(re.findall(r"^ *([a-z-]+):", block.text, re.MULTILINE))
     assert keys == ({"network"} | _keys(NetworkEntry) if "network" in keys else keys & _keys(Document))
+
+
+def test_defaults_are_shown_of_every_key_that_has_one() -> None:
+    shown = {
+        key
+        for block in _blocks(SPEC_PAGE, info="yaml")
+        if "defaults" in block.info
+        for key in re.findall(r"^([a-z-]+):", block.text, re.MULTILINE)
+    }
+    said = r"^### `([a-z-]+)`\n\n[^\n]*(?:default: none|required)\b"
+    without = set(re.findall(said, SPEC_PAGE.read_text(encoding="utf-8"), re.MULTILINE))
+
+    assert shown == _keys(Document) - without
 
 
 def test_mistakes_are_told_as_the_spec_page_shows() -> None:

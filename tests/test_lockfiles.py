@@ -1,4 +1,4 @@
-"""Lock files → pins: what ``pip freeze`` and ``pip-compile`` write, and what people put into such files."""
+"""Requirements files → pins: what ``pip freeze`` and ``pip-compile`` write, and what people put into such files."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ A, B = "a" * 64, "b" * 64
 PASSWORD = "hunter2"
 
 
+def no_file(name: str) -> bytes:
+    raise FileNotFoundError(2, "No such file or directory", name)
+
+
 def read(text: str | bytes) -> Lock:
-    return read_lockfile(text.encode() if isinstance(text, str) else text, file="demo.lock")
+    return read_lockfile(text.encode() if isinstance(text, str) else text, file="demo.lock", read=no_file)
 
 
 def pin_of(text: str) -> Pin:
@@ -176,9 +180,27 @@ def test_a_line_is_named_when_no_index_can_serve_it(line: str, text: str) -> Non
     lock = read(f"first==1\n{line}\n")
     (unservable,) = lock.unservable
     assert (unservable.origin.line, unservable.origin.text) == (2, text)
+    assert unservable.line == line
     assert [pin.project for pin in lock.pins] == ["first"]
     assert lock.problems == ()
     assert PASSWORD not in repr(lock)
+
+
+@pytest.mark.parametrize(
+    ("line", "text", "project"),
+    [
+        ("  -e ./here[x]  # ours", "-e ./here[x]", None),
+        ("./vendor/here # ours", "./vendor/here", None),
+        ("Here_Too @ https://x/here.zip", "Here_Too @ https://x/here.zip", "here-too"),
+        ("git+https://x/here.git#egg=Here", "git+https://x/here.git#egg=Here", "here"),
+        ("./Here-1.0-py3-none-any.whl", "./Here-1.0-py3-none-any.whl", "here"),
+    ],
+)
+def test_a_line_is_kept_without_its_comment_when_no_index_can_serve_it(
+    line: str, text: str, project: str | None
+) -> None:
+    (unservable,) = read(line).unservable
+    assert (unservable.line, unservable.project) == (text, project)
 
 
 # ── options ─────────────────────────────────────────────────────────────────────────────────────────
@@ -205,16 +227,6 @@ def test_an_option_is_passed_over_when_it_says_how_to_reach_or_install(line: str
     assert [pin.origin.line for pin in lock.pins] == [2]
     assert (lock.unservable, lock.problems) == ((), ())
     assert PASSWORD not in repr(lock)
-
-
-@pytest.mark.parametrize(
-    "line",
-    ["-r other.txt", "--requirement=other.txt", "-c limits.txt", f"-r https://robot:{PASSWORD}@x/other.txt"],
-)
-def test_an_option_is_refused_with_a_hint_when_it_names_another_file(line: str) -> None:
-    assert message_of(f"demo==1.0\n{line}\n") == (
-        "demo.lock:2: names another file with -r or -c (list that file under lockfiles: too)"
-    )
 
 
 @pytest.mark.parametrize(
@@ -288,7 +300,7 @@ def test_a_file_is_refused_when_it_is_not_text(data: bytes, message: str) -> Non
 
 
 def test_every_problem_is_noted_with_its_line_when_there_are_several() -> None:
-    lock = read(f"demo>1\nother==1 --hash=md5:{A}\n\n-r more.txt\n???\nlast==1\n")
+    lock = read(f"demo>1\nother==1 --hash=md5:{A}\n\n-r https://x/more.txt\n???\nlast==1\n")
     assert sorted(problem.line or 0 for problem in lock.problems) == [1, 2, 4, 5]
     assert "last" in [pin.project for pin in lock.pins]
 
@@ -322,3 +334,30 @@ def test_a_hash_is_refused_when_it_stands_on_a_line_of_its_own(text: str) -> Non
 @pytest.mark.parametrize("line", ["-", "--", "demo==="])
 def test_a_line_is_refused_when_it_says_nothing(line: str) -> None:
     assert message_of(f"first==1\n{line}\n").startswith("demo.lock:2: ")
+
+
+def test_a_line_is_refused_when_its_version_has_thousands_of_digits() -> None:
+    assert message_of(f"demo=={'1' * 5000}").startswith('demo.lock:1: "demo==111')
+
+
+# ── who needs a project ─────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("text", "required_by"),
+    [
+        ("demo==1  # via Other", ("other",)),
+        ("demo==1  # via zeta, other[x], -r requirements.in, -c limits.txt", ("other", "zeta")),
+        ("demo==1\n    # via other", ("other",)),
+        ("demo==1\n    # via\n    #   zeta\n    #   other\n    #   -r requirements.in\n", ("other", "zeta")),
+        ("demo==1\n    # via\n    #   ours (pyproject.toml)\n    #   other\nnext @ ./x\n    # via third", ("other",)),
+        (f"demo==1 \\\n  --hash=sha256:{A}\n  # via other\n# via nobody", ("other",)),
+        (f"demo==1 \\\n  --hash=sha256:{A} \\\n  # via other\n", ("other",)),
+        ("demo==1 # pinned by hand\n# via nobody", ()),
+        ("demo==1 # via", ()),
+        ("demo==1 \\", ()),
+    ],
+)
+def test_who_needs_a_project_is_read_when_a_comment_says_so(text: str, required_by: tuple[str, ...]) -> None:
+    (pin,) = read(text).pins
+    assert pin.required_by == required_by

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from pymirror.commands.decide import Ports
+from pymirror.commands.ports import Ports
 from pymirror.commands.sync import sync
 from pymirror.history import History
 from pymirror.layout import HOLDER_FILE
@@ -534,9 +535,13 @@ class Mortal(LocalStorage):
         super().remove_folder(folder)
 
 
+def _make_ports(storage: LocalStorage) -> Ports:
+    return Ports(storage=storage, environ=os.environ, progress=NoProgress(), stop=Stop(), now=datetime.now(UTC))
+
+
 def _sync_here(mirror: Mirror, storage: LocalStorage) -> None:
     spec = load_spec(mirror.spec, read=Path.read_bytes, environ={})
-    sync(spec, Ports(storage=storage, environ=os.environ, progress=NoProgress(), stop=Stop()), allow_shrink=False)
+    sync(spec, _make_ports(storage), allow_shrink=False)
 
 
 def _assert_whole(mirror: Mirror) -> None:

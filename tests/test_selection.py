@@ -10,112 +10,34 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from packaging.specifiers import SpecifierSet
-from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from pymirror.plan import plan_projects
-from pymirror.selection import Excluded, Reason, Selection, Wants, select, wants_of
-from pymirror.simple.model import File, ProjectDetail
+from pymirror.selection import Excluded, Reason, Selection, Wants, wants_of
+from pymirror.simple.model import File
 from pymirror.snapshot import EMPTY
 from pymirror.spec.load import load_spec
-from pymirror.spec.model import ExcludeRule, Origin, PackageType, Pin, ProjectRule, YankedPolicy
-
-DEMO = canonicalize_name("demo")
-BOTH = frozenset({PackageType.BDIST_WHEEL, PackageType.SDIST})
-A, B, C = "a" * 64, "b" * 64, "c" * 64
-
-
-def make_file(
-    filename: str,
-    *,
-    sha256: str | None = A,
-    hashes: tuple[tuple[str, str], ...] = (),
-    yanked: bool | str = False,
-    url: str | None = None,
-) -> File:
-    given_hashes = hashes or ((("sha256", sha256),) if sha256 else ())
-    return File(filename=filename, url=url or f"https://files.example/{filename}", hashes=given_hashes, yanked=yanked)
-
-
-def wheel(version: str, *, sha256: str | None = A, yanked: bool | str = False) -> File:
-    return make_file(f"demo-{version}-py3-none-any.whl", sha256=sha256, yanked=yanked)
-
-
-def sdist(version: str, *, sha256: str | None = A, yanked: bool | str = False) -> File:
-    return make_file(f"demo-{version}.tar.gz", sha256=sha256, yanked=yanked)
-
-
-def rule(
-    specifier: str = "",
-    *,
-    types: frozenset[PackageType] = BOTH,
-    prereleases: bool = False,
-    yanked: YankedPolicy = YankedPolicy.PINNED,
-    line: int = 1,
-) -> ProjectRule:
-    return ProjectRule(
-        project=DEMO,
-        specifier=SpecifierSet(specifier),
-        package_types=types,
-        prereleases=prereleases,
-        yanked=yanked,
-        origin=Origin(file="mirror.yaml", line=line, text=f"demo {specifier}".strip()),
-    )
-
-
-def pin(specifier: str, *hashes: str, algorithm: str = "sha256", line: int = 1) -> Pin:
-    return Pin(
-        project=DEMO,
-        specifier=SpecifierSet(specifier),
-        origin=Origin(file="demo.lock", line=line, text=f"demo{specifier}"),
-        hashes=frozenset((algorithm, digest) for digest in hashes),
-    )
-
-
-def exclude(specifier: str = "", *, line: int = 90) -> ExcludeRule:
-    return ExcludeRule(
-        pattern="demo",
-        specifier=SpecifierSet(specifier),
-        origin=Origin(file="mirror.yaml", line=line, text=f"demo {specifier}".strip()),
-    )
-
-
-def make_wants(
-    *wanted: ProjectRule | Pin | ExcludeRule,
-    types: frozenset[PackageType] = BOTH,
-    yanked: YankedPolicy = YankedPolicy.PINNED,
-    require_hashes: bool = True,
-) -> Wants:
-    return Wants(
-        project=DEMO,
-        rules=tuple(item for item in wanted if isinstance(item, ProjectRule)),
-        pins=tuple(item for item in wanted if isinstance(item, Pin)),
-        excludes=tuple(item for item in wanted if isinstance(item, ExcludeRule)),
-        package_types=types,
-        yanked=yanked,
-        require_hashes=require_hashes,
-    )
-
-
-PAGE = "https://index.example/simple/demo/"
-
-
-def run(wants: Wants, *files: File, status: str = "active", page_url: str = PAGE) -> Selection:
-    return select(wants, ProjectDetail(files=files, status=status), page_url=page_url)
-
-
-def chosen(wants: Wants, *files: File) -> list[str]:
-    return [item.file.filename for item in run(wants, *files).chosen]
-
-
-def versions(wants: Wants, *texts: str) -> list[str]:
-    """The versions that are chosen of a page that has a wheel of each of ``texts``."""
-    return [str(item.version) for item in run(wants, *(wheel(text) for text in texts)).chosen]
-
-
-def unmet_of(wants: Wants, *files: File) -> list[tuple[str, str]]:
-    return [(str(item.origin), item.problem) for item in run(wants, *files).unmet]
-
+from pymirror.spec.model import PackageType, Pin, ProjectRule, ReleaseRule, YankedPolicy
+from tests.selection_cases import (
+    BOTH,
+    DEMO,
+    NOW,
+    A,
+    B,
+    C,
+    chosen,
+    exclude,
+    make_file,
+    make_wants,
+    pin,
+    rule,
+    run,
+    sdist,
+    unmet_of,
+    versions,
+    wheel,
+)
+from tests.test_filters import FILTER_REASONS
 
 # ── every reason ────────────────────────────────────────────────────────────────────────────────────
 
@@ -167,8 +89,9 @@ REASONS: list[tuple[Reason, Wants, File]] = [
 NEIGHBOUR = wheel("0.5")  # a final release, so that a pre-release is not alone
 
 
-def test_every_reason_is_in_the_table_when_one_file_is_enough_for_it() -> None:
-    assert set(Reason) - {reason for reason, _, _ in REASONS} == {Reason.DUPLICATE, Reason.QUARANTINED}
+def test_every_reason_is_in_a_table_when_one_file_is_enough_for_it() -> None:
+    tried = {reason for reason, _, _ in REASONS} | {reason for reason, *_ in FILTER_REASONS}
+    assert set(Reason) - tried == {Reason.DUPLICATE, Reason.QUARANTINED, Reason.REMOVED_UPSTREAM}
 
 
 @pytest.mark.parametrize(("reason", "wants", "file"), REASONS)
@@ -208,7 +131,11 @@ def test_the_nearest_miss_is_quoted_when_several_rules_leave_a_file_out() -> Non
     )
     (left_out,) = run(wants, wheel("1.0", yanked="broken")).excluded
     assert left_out == Excluded(
-        filename="demo-1.0-py3-none-any.whl", reason=Reason.YANKED, detail="pinned", origin=wants.rules[2].origin
+        filename="demo-1.0-py3-none-any.whl",
+        reason=Reason.YANKED,
+        detail="pinned",
+        origin=wants.rules[2].origin,
+        version=Version("1.0"),
     )
 
 
@@ -249,12 +176,12 @@ def test_wants_of_takes_what_the_spec_says_of_the_project_when_it_speaks_of_othe
         b"exclude: [other, 'dem*', demo-x]\nyanked: include\npackage-types: [sdist]\nrequire-hashes: false\n",
         "a.lock": b"other==1\ndemo==2\n",
     }
-    wants = wants_of(load_spec(Path("mirror.yaml"), read=lambda path: files[str(path)], environ={}), DEMO)
+    wants = wants_of(load_spec(Path("mirror.yaml"), read=lambda path: files[str(path)], environ={}), DEMO, now=NOW)
     assert [str(item.specifier) for item in wants.rules] == [">1", "<9"]
     assert [str(item.origin) for item in wants.pins] == ["a.lock:2"]
     assert [item.pattern for item in wants.excludes] == ["dem*"]
-    assert wants.yanked is YankedPolicy.INCLUDE
-    assert wants.package_types == {PackageType.SDIST}
+    assert wants.filters.yanked is YankedPolicy.INCLUDE
+    assert wants.filters.package_types == {PackageType.SDIST}
     assert not wants.require_hashes
 
 
@@ -494,7 +421,7 @@ _WANTED = st.lists(
 _EXCLUDES = st.lists(st.builds(exclude, _SPECIFIERS), max_size=3)
 
 
-def _numbered(wanted: Sequence[ProjectRule | Pin | ExcludeRule]) -> list[ProjectRule | Pin | ExcludeRule]:
+def _numbered(wanted: Sequence[ProjectRule | Pin | ReleaseRule]) -> list[ProjectRule | Pin | ReleaseRule]:
     """``wanted``, each on a line of its own."""
     return [replace(item, origin=replace(item.origin, line=line)) for line, item in enumerate(wanted, start=1)]
 
@@ -510,7 +437,7 @@ def _unordered(selection: Selection) -> object:
 def test_the_selection_is_the_same_when_files_rules_and_excludes_come_in_another_order(
     files: list[File],
     wanted: list[ProjectRule | Pin],
-    excludes: list[ExcludeRule],
+    excludes: list[ReleaseRule],
     random: Random,
     require_hashes: bool,
 ) -> None:
@@ -525,7 +452,7 @@ def test_the_selection_is_the_same_when_files_rules_and_excludes_come_in_another
 @settings(deadline=None)
 @given(_FILES, _WANTED, _EXCLUDES, st.builds(exclude, _SPECIFIERS))
 def test_no_file_comes_in_when_an_exclude_is_added(
-    files: list[File], wanted: list[ProjectRule | Pin], excludes: list[ExcludeRule], more: ExcludeRule
+    files: list[File], wanted: list[ProjectRule | Pin], excludes: list[ReleaseRule], more: ReleaseRule
 ) -> None:
     before = chosen(make_wants(*wanted, *excludes), *files)
     after = chosen(make_wants(*wanted, *excludes, more), *files)
@@ -535,7 +462,7 @@ def test_no_file_comes_in_when_an_exclude_is_added(
 @settings(deadline=None)
 @given(_FILES, _WANTED, _EXCLUDES)
 def test_every_file_is_chosen_or_left_out_once_when_names_differ(
-    files: list[File], wanted: list[ProjectRule | Pin], excludes: list[ExcludeRule]
+    files: list[File], wanted: list[ProjectRule | Pin], excludes: list[ReleaseRule]
 ) -> None:
     selection = run(make_wants(*wanted, *excludes, rule("===0")), *files)
     names = [item.file.filename for item in selection.chosen]
@@ -586,7 +513,7 @@ def test_a_link_is_unsafe_when_it_leads_from_https_to_http(url: str, page_url: s
     ("one", "other"), [(rule(">2", line=1), rule(">3", line=1)), (exclude("<2", line=5), exclude("<3", line=6))]
 )
 def test_the_quoted_rule_is_the_same_when_rules_come_in_another_order(
-    one: ProjectRule | ExcludeRule, other: ProjectRule | ExcludeRule
+    one: ProjectRule | ReleaseRule, other: ProjectRule | ReleaseRule
 ) -> None:
     wanted = rule("==1.0", line=9)
     there, back = make_wants(one, other, wanted), make_wants(other, one, wanted)

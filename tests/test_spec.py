@@ -3,26 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
+import yaml
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from pymirror.environment import make_environment
 from pymirror.errors import ExitCode, Problem, SpecError
 from pymirror.spec.document import MAX_DOCUMENT_BYTES
-from pymirror.spec.load import load_spec, parse_upstream_url
-from pymirror.spec.model import Network, PackageType, Spec, YankedPolicy
-from pymirror.spec.schema import Document, NetworkEntry, ProjectEntry, UpstreamEntry
+from pymirror.spec.load import load_spec
+from pymirror.spec.model import (
+    Cutoff,
+    Filters,
+    KeepLatest,
+    Network,
+    PackageType,
+    ProjectRule,
+    ReleaseLine,
+    RemovalPolicy,
+    SdistPolicy,
+    Spec,
+    YankedPolicy,
+)
+from pymirror.spec.schema import (
+    Document,
+    EnvironmentEntry,
+    EnvironmentProduct,
+    ExcludeEntry,
+    FileEntry,
+    KeepLatestEntry,
+    NetworkEntry,
+    ProjectEntry,
+    UpstreamEntry,
+)
 from pymirror.spec.units import format_size, parse_duration, parse_size
+from pymirror.spec.upstreams import parse_upstream_url
 
+STRUCTS = [
+    Document,
+    UpstreamEntry,
+    EnvironmentProduct,
+    EnvironmentEntry,
+    KeepLatestEntry,
+    ProjectEntry,
+    FileEntry,
+    ExcludeEntry,
+    NetworkEntry,
+]
 EXAMPLES = Path(__file__).parent.parent / "examples"
+WHEEL = "demo-1.0-py3-none-any.whl"
 PASSWORD = "hunter2"
 WITH_PASSWORD = f"https://robot:{PASSWORD}@packages.example.com/simple/"
 
 EVERY_KEY = """\
 output: ./tree
+include: [base.yaml]
 upstreams:
   - name: internal
     url: https://robot:${TOKEN}@packages.example.com/simple
@@ -30,10 +70,21 @@ upstreams:
   - url: http://other.example.com:8080/
     username: someone
     password: ${TOKEN}
+environments:
+  python: ["3.12", 3.13t]
+  platform: [linux, win_amd64]
 package-types: [wheel, sdist, egg]
+sdists: fallback
 prereleases: true
 yanked: include
+keep-latest: {per: minor, count: 2}
+exclude-newer: 7 days
+allow-newer: [urllib3 >=2.2.2]
+exclude-older: "2019-12-31"
+max-file-size: 500 MB
+max-total-size: 50 GB
 require-hashes: false
+on-upstream-removal: keep
 network:
   connections: 8
   connections-per-host: 4
@@ -47,15 +98,39 @@ projects:
   - Requests[socks, Use_Chardet] >=2.31,<3 ; python_version >= "3.9"
   - name: Num.Py
     version: ">=1.26"
+    files: ["*-manylinux*_x86_64.whl", "*.tar.gz"]
+    environments:
+      - {python: "3.10", platform: macos, implementation: pypy}
     package-types: [bdist_wheel]
+    sdists: all
     prereleases: false
     yanked: exclude
+    keep-latest: 3
+    exclude-newer: 0
+    exclude-older: 1000 days
+    max-file-size: 1 GB
+  - Acme.*
+files:
+  - demo-1.0-py3-none-any.whl
+  - {project: Old.Tool, file: "*.exe"}
 lockfiles:
   - requirements.lock
+ignore: [here]
 exclude:
   - urllib3 <1.26.19
   - "*_Nightly"
+  - name: Torch
+    version: ==2.0
+    files: ["*+cu118*"]
+    reason: too large
+exclude-from: [blocked.txt]
 """
+
+FILES = {
+    "base.yaml": b"projects: [included]\n",
+    "requirements.lock": b"click==8.1.7\n-e ./here\n-e ./there\n",
+    "blocked.txt": b"leftpad  # a joke\n",
+}
 
 
 def load(
@@ -98,20 +173,35 @@ def message_of_line(line: str) -> str:
     return message_of(f"output: tree\nprojects: [demo]\n{line}\n")
 
 
+def rule_of(spec: Spec, pattern: str) -> ProjectRule:
+    (rule,) = (rule for rule in spec.rules if rule.pattern == pattern)
+    return rule
+
+
+def line_of(text: str) -> int:
+    """The one line of ``EVERY_KEY`` that has ``text``."""
+    (number,) = (number for number, line in enumerate(EVERY_KEY.splitlines(), start=1) if text in line)
+    return number
+
+
 # ── what each key means ─────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture
 def full() -> Spec:
-    return load(
-        EVERY_KEY, files={"requirements.lock": b"click==8.1.7\n-e ./here\n"}, environ={"TOKEN": "${NOT_LOOKED_INTO}"}
-    )
+    return load(EVERY_KEY, files=FILES, environ={"TOKEN": "${NOT_LOOKED_INTO}"})
 
 
-@pytest.mark.parametrize("struct", [Document, UpstreamEntry, ProjectEntry, NetworkEntry])
+@pytest.mark.parametrize("struct", STRUCTS)
 def test_every_key_is_tried_when_the_schema_has_it(struct: type[msgspec.Struct]) -> None:
     for field in msgspec.structs.fields(struct):
         assert f"{field.encode_name}:" in EVERY_KEY
+
+
+def test_a_project_is_tried_with_its_own_filters_when_the_schema_has_them() -> None:
+    """Most of its keys are those of the document too, so that their names alone prove nothing."""
+    (entry,) = (entry for entry in yaml.safe_load(EVERY_KEY)["projects"] if isinstance(entry, dict))
+    assert set(entry) == {field.encode_name for field in msgspec.structs.fields(ProjectEntry)}
 
 
 def test_output_is_relative_to_the_spec_when_it_is_no_absolute_path(full: Spec) -> None:
@@ -142,42 +232,87 @@ def test_a_password_is_left_to_the_keyring_when_there_is_only_a_username() -> No
 
 
 def test_a_short_entry_takes_the_top_level_keys_when_it_is_read(full: Spec) -> None:
-    rule = full.rules[0]
-    assert rule.project == "requests"
+    rule = rule_of(full, "requests")
     assert rule.specifier == SpecifierSet(">=2.31,<3")
     assert rule.extras == {"socks", "use-chardet"}
     assert rule.marker == 'python_version >= "3.9"'
-    assert rule.package_types == {PackageType.BDIST_WHEEL, PackageType.SDIST, PackageType.BDIST_EGG}
-    assert rule.prereleases
-    assert rule.yanked is YankedPolicy.INCLUDE
-    assert str(rule.origin) == "mirror.yaml:23"
+    assert rule.filters == full.filters
+    assert rule.files == ()
+    assert str(rule.origin) == f"mirror.yaml:{line_of('- Requests')}"
 
 
 def test_a_long_entry_overrides_the_top_level_keys_when_it_has_its_own(full: Spec) -> None:
-    rule = full.rules[1]
-    assert rule.project == "num-py"
+    rule = rule_of(full, "num-py")
     assert rule.specifier == SpecifierSet(">=1.26")
-    assert rule.package_types == {PackageType.BDIST_WHEEL}
-    assert not rule.prereleases
-    assert rule.yanked is YankedPolicy.EXCLUDE
-    assert str(rule.origin) == "mirror.yaml:24"
+    assert rule.files == ("*-manylinux*_x86_64.whl", "*.tar.gz")
+    assert replace(rule.filters, origins=()) == Filters(
+        environments=(make_environment("3.10", "macos", "pypy"),),
+        package_types=frozenset({PackageType.BDIST_WHEEL}),
+        sdists=SdistPolicy.ALL,
+        prereleases=False,
+        yanked=YankedPolicy.EXCLUDE,
+        keep_latest=KeepLatest(count=3),
+        exclude_newer=Cutoff(text="0"),
+        exclude_older=Cutoff(text="1000 days", age_seconds=1000 * 86_400),
+        max_file_size=10**9,
+    )
+    assert str(rule.origin) == f"mirror.yaml:{line_of('- name: Num.Py')}"
     assert rule.origin.text == "Num.Py >=1.26"
+
+
+def test_a_glob_is_a_rule_over_normalized_names_when_it_is_a_project(full: Spec) -> None:
+    rule = rule_of(full, "acme-*")
+    assert rule.is_glob
+    assert rule.filters == full.filters
+    assert full.globs() == ("acme-*",)
+
+
+def test_the_top_level_filters_are_read_when_given(full: Spec) -> None:
+    assert replace(full.filters, origins=()) == Filters(
+        environments=tuple(
+            make_environment(python, platform) for python in ("3.12", "3.13t") for platform in ("linux", "win_amd64")
+        ),
+        package_types=frozenset({PackageType.BDIST_WHEEL, PackageType.SDIST, PackageType.BDIST_EGG}),
+        sdists=SdistPolicy.FALLBACK,
+        prereleases=True,
+        yanked=YankedPolicy.INCLUDE,
+        keep_latest=KeepLatest(count=2, per=ReleaseLine.MINOR),
+        exclude_newer=Cutoff(text="7 days", age_seconds=7 * 86_400),
+        exclude_older=Cutoff(text="2019-12-31", moment=datetime(2019, 12, 31, tzinfo=UTC)),
+        max_file_size=500_000_000,
+    )
+
+
+def test_single_files_are_wanted_when_they_are_named(full: Spec) -> None:
+    assert [(rule.project, rule.pattern, str(rule.origin), rule.origin.text) for rule in full.files] == [
+        ("demo", WHEEL, f"mirror.yaml:{line_of('- demo-1.0')}", WHEEL),
+        ("old-tool", "*.exe", f"mirror.yaml:{line_of('project: Old.Tool')}", "*.exe"),
+    ]
 
 
 def test_pins_and_unservable_lines_carry_their_origin_when_a_lock_file_is_named(full: Spec) -> None:
     assert [(pin.project, str(pin.specifier), str(pin.origin)) for pin in full.pins] == [
         ("click", "==8.1.7", "requirements.lock:1")
     ]
-    assert [str(line.origin) for line in full.unservable] == ["requirements.lock:2"]
+    parent = full.pins[0].origin.parent
+    assert parent is not None
+    assert (str(parent), parent.text) == (f"mirror.yaml:{line_of('- requirements.lock')}", "requirements.lock")
 
 
 def test_excludes_match_normalized_names_when_written_otherwise(full: Spec) -> None:
-    versioned, glob = full.excludes
+    versioned, glob, long, listed = full.excludes
     assert versioned.matches_project(canonicalize_name("urllib3"))
     assert versioned.specifier == SpecifierSet("<1.26.19")
     assert glob.matches_project(canonicalize_name("torch-nightly"))
     assert not glob.matches_project(canonicalize_name("nightly-torch"))
-    assert str(glob.origin) == "mirror.yaml:33"
+    assert str(glob.origin) == f"mirror.yaml:{line_of('_Nightly')}"
+    assert (long.pattern, long.specifier, long.files, long.reason) == (
+        "torch",
+        SpecifierSet("==2.0"),
+        ("*+cu118*",),
+        "too large",
+    )
+    assert (listed.pattern, listed.reason, str(listed.origin)) == ("leftpad", "a joke", "blocked.txt:1")
 
 
 def test_network_limits_are_read_when_given(full: Spec) -> None:
@@ -194,20 +329,28 @@ def test_network_limits_are_read_when_given(full: Spec) -> None:
 
 
 def test_the_remaining_keys_are_read_when_given(full: Spec) -> None:
-    assert full.package_types == {PackageType.BDIST_WHEEL, PackageType.SDIST, PackageType.BDIST_EGG}
-    assert full.yanked is YankedPolicy.INCLUDE
     assert not full.require_hashes
-    assert full.projects() == ("click", "num-py", "requests")
+    assert full.on_upstream_removal is RemovalPolicy.KEEP
+    assert full.max_total_size == 50 * 10**9
+    assert [(rule.pattern, str(rule.specifier)) for rule in full.allow_newer] == [("urllib3", ">=2.2.2")]
+    assert full.projects() == ("click", "demo", "included", "num-py", "old-tool", "requests")
 
 
 def test_defaults_stand_in_when_keys_are_left_out() -> None:
     spec = load("output: tree\nprojects: [demo]\n")
-    assert spec.package_types == {PackageType.BDIST_WHEEL, PackageType.SDIST}
-    assert spec.yanked is YankedPolicy.PINNED
+    assert spec.filters == Filters()
+    assert spec.filters == Filters(
+        package_types=frozenset({PackageType.BDIST_WHEEL, PackageType.SDIST}),
+        prereleases=False,
+        yanked=YankedPolicy.PINNED,
+        sdists=SdistPolicy.ALL,
+    )
+    assert spec.rules[0].filters == Filters()
     assert spec.require_hashes
+    assert spec.on_upstream_removal is RemovalPolicy.QUARANTINE
+    assert spec.max_total_size is None
     assert spec.network == Network()
-    assert [*spec.upstreams, *spec.excludes, *spec.pins, *spec.unservable] == []
-    assert not spec.rules[0].prereleases
+    assert [*spec.upstreams, *spec.excludes, *spec.pins, *spec.unservable, *spec.files, *spec.allow_newer] == []
 
 
 def test_connections_per_host_follow_connections_when_only_those_are_given() -> None:
@@ -296,7 +439,7 @@ def test_keys_are_refused_when_misspelled_repeated_or_missing(line: str, message
         ("~", "projects[0]: expected text or a mapping, got nothing"),
         ("[demo]", "projects[0]: expected text or a mapping, got a list"),
         ("{name: demo, version: 1.0}", 'projects[0].version: expected text, got "1.0" (put it in quotes: "1.0")'),
-        ("{name: demo, version: 2020-01-01}", "projects[0].version: expected text, got"),
+        ("{name: demo, version: 2020-01-01}", 'projects[0].version: "2020-01-01" is not a version specifier'),
         ("{name: demo, version: [1]}", "projects[0].version: expected text, got a list"),
         (
             "{name: demo, version: '1.0'}",
@@ -310,8 +453,10 @@ def test_keys_are_refused_when_misspelled_repeated_or_missing(line: str, message
         ("demo >=1.*", 'projects[0]: "demo >=1.*" is not a requirement: '),
         ("''", 'projects[0]: "" is not a requirement: '),
         ("demo; nonsense", 'projects[0]: "demo; nonsense" is not a requirement: '),
-        ("acme-*", 'projects[0]: "acme-*" is a pattern (name each project)'),
-        ("'*'", 'projects[0]: "*" is a pattern (name each project)'),
+        ("'acme-*[x]'", 'projects[0]: "[x]" is not a version specifier'),
+        ("'[ab]*'", 'projects[0]: "[ab]*" is not a requirement: '),
+        ("'acme-* 2.0'", 'projects[0]: "2.0" is not a version specifier (did you mean "==2.0"?)'),
+        ("acme-* >=2 ; extra == 1", 'projects[0]: ">=2 ; extra == 1" is not a version specifier'),
         ("demo @ https://x/demo.whl", 'projects[0]: "demo @ …" names a URL, which no index can serve'),
         ("'demo @ git+ssh://git@x/demo'", 'projects[0]: "demo @ …" names a URL, which no index can serve'),
     ],
@@ -335,7 +480,7 @@ def test_a_project_is_refused_when_it_cannot_be_read(entry: str, message: str) -
         ("lockfiles: [gone.lock]", 'lockfiles[0]: "gone.lock" cannot be read: No such file or directory (looked for '),
         ("lockfiles: {a: b}", "lockfiles: expected a list, got a mapping"),
         ("exclude:", "exclude: expected a list, got nothing"),
-        ("exclude: [1]", 'exclude[0]: expected text, got "1" (put it in quotes: "1")'),
+        ("exclude: [1]", 'exclude[0]: expected text or a mapping, got "1" (put it in quotes: "1")'),
         ("exclude: ['demo >>1']", 'exclude[0]: ">>1" is not a version specifier'),
         ("exclude: ['demo 1.0']", 'exclude[0]: "1.0" is not a version specifier (did you mean "==1.0"?)'),
         ("exclude: ['demo[x]']", 'exclude[0]: "[x]" is not a version specifier'),
@@ -413,7 +558,7 @@ def test_an_upstream_is_refused_when_its_url_is_none_of_an_index(url: str) -> No
         ("projects: [demo]", 'mirror.yaml:1: the key "output" is missing (the folder that becomes the mirror)'),
         ("output: ''\nprojects: [demo]", "mirror.yaml:1: output: names no folder"),
         ('output: "a\\0b"\nprojects: [demo]', "mirror.yaml:1: output: names no folder"),
-        ("output: tree\n", "mirror.yaml:1: nothing is wanted (list something under projects: or lockfiles:)"),
+        ("output: tree\n", "mirror.yaml:1: nothing is wanted (list something under projects:, files: or lockfiles:)"),
         ("output: tree\nprojects: []\n", "mirror.yaml:1: nothing is wanted"),
         ("output: tree\nprojects:\n", "mirror.yaml:2: projects: expected a list, got nothing"),
         ("output: tree\nprojects: [a, b\nyanked: x\n", "mirror.yaml:3: not YAML: "),
@@ -526,11 +671,11 @@ def test_a_document_is_read_when_it_is_as_long_as_allowed() -> None:
 
 def test_aliases_are_followed_when_the_document_stays_small() -> None:
     spec = load_line("package-types: &types [sdist]\nlockfiles: []")
-    assert spec.package_types == {PackageType.SDIST}
+    assert spec.filters.package_types == {PackageType.SDIST}
     again = load(
         "output: tree\nprojects:\n  - {name: a, package-types: &t [sdist]}\n  - {name: b, package-types: *t}\n"
     )
-    assert [rule.package_types for rule in again.rules] == [{PackageType.SDIST}] * 2
+    assert [rule.filters.package_types for rule in again.rules] == [{PackageType.SDIST}] * 2
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,12 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from pymirror.commands.decide import Ports
+from pymirror.commands.ports import Ports
 from pymirror.commands.sync import sync
 from pymirror.commands.verify import verify
 from pymirror.errors import StorageError
@@ -162,6 +163,10 @@ def test_verify_takes_the_folder_of_the_tree(published: Mirror, tmp_path: Path) 
     assert published.run("verify", "--json", str(carried)).json["files"] == 3
 
 
+def _make_ports(storage: LocalStorage) -> Ports:
+    return Ports(storage=storage, environ=os.environ, progress=NoProgress(), stop=Stop(), now=datetime.now(UTC))
+
+
 class ReadOnly(LocalStorage):
     """A disk that cannot be written."""
 
@@ -174,7 +179,7 @@ class ReadOnly(LocalStorage):
 
 
 def test_verify_works_on_a_disk_that_cannot_be_written(published: Mirror) -> None:
-    ports = Ports(storage=ReadOnly(published.tree), environ=os.environ, progress=NoProgress(), stop=Stop())
+    ports = _make_ports(ReadOnly(published.tree))
     assert not verify(ports).damages
     alter(published.find(WHEEL))
 
@@ -194,7 +199,7 @@ def _publish_and_die(mirror: Mirror) -> None:
     spec = load_spec(mirror.spec, read=Path.read_bytes, environ={})
     storage = KilledBeforeTheEnd(mirror.tree)
     with pytest.raises(KeyboardInterrupt):
-        sync(spec, Ports(storage=storage, environ=os.environ, progress=NoProgress(), stop=Stop()), allow_shrink=False)
+        sync(spec, _make_ports(storage), allow_shrink=False)
 
 
 def test_verify_finds_nothing_when_a_run_was_killed_after_its_pages_were_in_place(

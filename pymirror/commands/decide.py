@@ -6,92 +6,70 @@ With ``write``, what the pool turns out to hold is recorded; ``plan`` writes not
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+import msgspec
 from packaging.utils import NormalizedName
 
-from pymirror.credentials import Credentials
-from pymirror.default_index import find_default_upstream
-from pymirror.errors import PymirrorError, StorageError
+from pymirror.commands.ask import Asking
+from pymirror.commands.ports import DISK_THREADS, Ports
+from pymirror.commands.sizes import Page, select_pages
 from pymirror.history import History
 from pymirror.plan import Failure, Plan, PoolFile, PoolKey, list_published, make_plan, plan_projects
 from pymirror.pool import Pool
-from pymirror.progress import Progress
-from pymirror.selection import Selection, select, wants_of
-from pymirror.snapshot import EMPTY, Snapshot
-from pymirror.spec.model import Spec, Upstream
+from pymirror.selection import Demands, Selection, is_moot
+from pymirror.simple.model import File, ProjectDetail
+from pymirror.snapshot import EMPTY, Snapshot, SnapshotFile
+from pymirror.spec.model import Spec
 from pymirror.state import CachedPage, PageCache
-from pymirror.storage.interface import Storage
-from pymirror.transport import Transport
-from pymirror.upstream import FetchedPage, Index
-from pymirror.workers import Stop, run_ordered
-
-DISK_THREADS = 8
-"""Threads that read and hash files: enough for fast disks, few enough for slow ones."""
+from pymirror.upstream import FetchedPage, fill_sizes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ports:
-    """What a command works with; the command line makes it once."""
+class Remembered:
+    """A project's page as it may be kept, and whether that is not what is kept already."""
 
-    storage: Storage
-    environ: Mapping[str, str]
-    progress: Progress
-    stop: Stop
+    cache: PageCache
+    project: str
+    page: CachedPage
+    is_new: bool
+
+    def with_sizes(self, sizes: Mapping[str, int]) -> Remembered:
+        """The same, knowing ``sizes`` by file name."""
+        known = {(file.filename, file.hashes): sizes.get(file.filename) for file in self.page.detail.files}
+        detail = fill_sizes(self.page.detail, known)
+        if detail is self.page.detail:
+            return self
+        return replace(self, page=msgspec.structs.replace(self.page, detail=detail), is_new=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """The plan, and what it was made from."""
+    """The plan, and what it was made from. ``pages`` are what may be remembered once it is carried out."""
 
     previous: Snapshot
     selections: tuple[Selection, ...]
     held: dict[PoolKey, PoolFile]
     plan: Plan
-    pages: tuple[tuple[PageCache, str, CachedPage], ...]
+    pages: tuple[Remembered, ...]
 
 
-def open_transport(spec: Spec, ports: Ports) -> tuple[Transport, dict[NormalizedName, Upstream]]:
-    """The transport, with the credentials of every upstream, and the upstream of each wanted project."""
-    routes: dict[NormalizedName, Upstream] = {}
-    default: Upstream | None = None
-    for project in spec.projects():
-        upstream = spec.upstream_of(project)
-        if upstream is None:
-            default = upstream = default or find_default_upstream(ports.environ)
-        routes[project] = upstream
-    upstreams = [*spec.upstreams, *([default] if default else [])]
-    return Transport(spec.network, Credentials(upstreams, ports.environ), ports.stop), routes
+@dataclass(slots=True, kw_only=True)
+class Found:
+    """What upstream answered."""
+
+    pages: list[Page] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
 
 
-def decide(
-    spec: Spec,
-    ports: Ports,
-    transport: Transport,
-    routes: Mapping[NormalizedName, Upstream],
-    *,
-    pool: Pool,
-    write: bool,
-) -> Decision:
+def decide(spec: Spec, ports: Ports, asking: Asking, *, pool: Pool, write: bool) -> Decision:
     """Asks upstream for every wanted project and decides. With ``write``, what the pool holds is recorded."""
     previous = History(ports.storage).current() or EMPTY
     pool.load(progress=ports.progress, stop=ports.stop, threads=DISK_THREADS, write=write)
-    selections: list[Selection] = []
-    failures = [
-        Failure(
-            project="", what=f"{line.origin.text} ({line.origin})", problem=f"no index can serve it: {line.problem}"
-        )
-        for line in spec.unservable
-    ]
-    pages = []
-    for project, index, result in _fetch_pages(spec, ports, transport, routes):
-        if isinstance(result, Failure):
-            failures.append(result)
-            continue
-        selections.append(select(wants_of(spec, project), result.detail, page_url=result.url))
-        if result.to_remember is not None:
-            pages.append((index.cache, project, result.to_remember))
-    projects, found = plan_projects(selections, failures, previous, spec.excludes)
+    found = ask_pages(spec, ports, asking, previous)
+    found.failures[:0] = _list_unservable(spec)
+    selections = select_pages(spec, asking, found.pages, previous)
+    projects, failures = plan_projects(selections, found.failures, previous, spec.excludes)
     wanted = (file for project in projects for file in project.files)
     held = pool.find(
         [*wanted, *list_published(previous)],
@@ -102,43 +80,79 @@ def decide(
     )
     return Decision(
         previous=previous,
-        selections=tuple(selections),
+        selections=selections,
         held=held,
-        plan=make_plan(projects, found, previous, held),
-        pages=tuple(pages),
+        plan=make_plan(projects, failures, previous, held),
+        pages=tuple(
+            Remembered(
+                cache=page.index.cache,
+                project=page.wants.project,
+                page=page.fetched.to_remember,
+                is_new=page.fetched.is_new,
+            )
+            for page in found.pages
+            if page.index is not None and page.fetched.to_remember is not None
+        ),
     )
 
 
-def _fetch_pages(
-    spec: Spec, ports: Ports, transport: Transport, routes: Mapping[NormalizedName, Upstream]
-) -> list[tuple[NormalizedName, Index, FetchedPage | Failure]]:
-    indexes: dict[str, Index] = {}
-    for upstream in routes.values():
-        indexes.setdefault(
-            upstream.url,
-            Index(
-                upstream,
-                transport=transport,
-                cache=PageCache(ports.storage, upstream.url),
-                network=spec.network,
-                progress=ports.progress,
-            ),
+# ── what upstream has ───────────────────────────────────────────────────────────────────────────────
+
+
+def ask_pages(
+    spec: Spec, ports: Ports, asking: Asking, previous: Snapshot, *, only: NormalizedName | None = None
+) -> Found:
+    """The page of every wanted project, or of ``only`` where it is one."""
+    before = {project.name: project for project in previous.projects}
+    published = {name: project.files for name, project in before.items()}
+    demands = Demands(spec, now=ports.now)
+    routes = asking.route(published) if only is None else asking.route_one(only, published)
+    found = Found(failures=list(routes.failures))
+    if only is None:
+        # What no environment has use for, or an exclusion takes as a whole, is not asked for.
+        moot = {name for name in routes.upstreams if is_moot(demands.of(name))}
+        routes.upstreams = {name: each for name, each in routes.upstreams.items() if name not in moot}
+        for name in sorted(moot):
+            ports.progress.note(f"{name}: not asked for: no environment has use for it, or it is excluded as a whole")
+    for project, index, result in asking.fetch_pages(routes.upstreams):
+        wants = demands.of(project)
+        if isinstance(result, FetchedPage):
+            files = tuple(map(_as_file, published.get(project, ())))
+            found.pages.append(Page(wants=wants, published=files, fetched=result, index=index))
+        elif wants.is_named or project in published or not result.is_nothing:
+            found.failures.append(Failure(project=project, what=project, problem=result.problem))
+        else:
+            # Only a pattern wants it, and many projects of a large index have no files.
+            ports.progress.note(f"{project}: nothing to mirror: {result.problem}")
+    for project in routes.vanished:
+        old = before[project]
+        detail = ProjectDetail(files=(), status=old.status, status_reason=old.status_reason)
+        nothing = FetchedPage(detail=detail, url="", to_remember=None)
+        files = tuple(map(_as_file, published[project]))
+        found.pages.append(Page(wants=demands.of(project), published=files, fetched=nothing))
+    return found
+
+
+def _list_unservable(spec: Spec) -> list[Failure]:
+    return [
+        Failure(
+            project="",
+            what=f"{line.origin.text} ({line.origin})",
+            problem=f"no index can serve it: {line.problem}; to be told no more, name it under ignore:",
         )
+        for line in spec.unservable
+    ]
 
-    def fetch(project: NormalizedName) -> FetchedPage | Failure:
-        try:
-            return indexes[routes[project].url].fetch(project)
-        except StorageError:
-            raise
-        except PymirrorError as error:
-            ports.stop.check()
-            return Failure(project=project, what=project, problem=str(error))
-        except Exception as error:  # noqa: BLE001 - whatever one page brings up must not cost the others
-            return Failure(project=project, what=project, problem=f"unexpected {type(error).__name__}")
-        finally:
-            ports.progress.item()
 
-    projects = list(routes)
-    ports.progress.phase("reading pages", items=len(projects))
-    results = run_ordered(projects, fetch, threads=spec.network.connections, stop=ports.stop)
-    return [(project, indexes[routes[project].url], result) for project, result in results]
+def _as_file(file: SnapshotFile) -> File:
+    """A published file as a page would list it, without a place to fetch it from."""
+    hashes = tuple(sorted({("sha256", file.sha256), *file.other_hashes}))
+    return File(
+        filename=file.filename,
+        url="",
+        hashes=hashes,
+        size=file.size,
+        upload_time=file.upload_time,
+        requires_python=file.requires_python,
+        yanked=file.yanked,
+    )

@@ -2,78 +2,91 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import defaultdict
+from collections.abc import Iterator
 
-from pymirror.commands.decide import Decision, Ports, decide, open_transport
-from pymirror.commands.report import PlanReport, ProjectChange, count_excluded
-from pymirror.errors import ShrinkError
+from pymirror.commands.ask import open_asking
+from pymirror.commands.decide import Decision, decide
+from pymirror.commands.plan_files import list_actions, list_files
+from pymirror.commands.ports import Ports
+from pymirror.commands.report import PlanReport, ProjectChange, list_left_out
+from pymirror.errors import ShrinkError, TotalSizeError
+from pymirror.limits import check_planned_size
 from pymirror.plan import PoolFile, check_shrink, make_snapshot
 from pymirror.pool import Pool
-from pymirror.snapshot import diff_snapshots
+from pymirror.snapshot import Difference, Snapshot, diff_snapshots
 from pymirror.spec.model import Spec
 
 
-def plan(spec: Spec, ports: Ports) -> PlanReport:
-    """What a ``sync`` would do now, if every download succeeded."""
-    transport, routes = open_transport(spec, ports)
-    with contextlib.closing(transport):
-        decision = decide(spec, ports, transport, routes, pool=Pool(ports.storage), write=False)
+def plan(spec: Spec, ports: Ports, *, with_files: bool = False) -> PlanReport:
+    """What a ``sync`` would do now, if every download succeeded; ``with_files`` lists every file that was judged."""
+    with open_asking(spec, ports) as asking:
+        decision = decide(spec, ports, asking, pool=Pool(ports.storage), write=False)
+    snapshot = _foresee(decision)
+    difference = diff_snapshots(decision.previous, snapshot)
     return PlanReport(
         output=str(spec.output),
-        projects=_list_changes(decision),
+        projects=_list_changes(decision, snapshot, difference),
         downloads=len(decision.plan.transfers),
         download_size=decision.plan.transfer_size,
         unknown_sizes=decision.plan.unknown_sizes,
         reused=decision.plan.reused,
-        is_refused=_is_refused(decision),
-        excluded=count_excluded(decision.selections),
+        refusals=tuple(_find_refusals(spec, decision)),
+        left_out=list_left_out(decision.selections, spec.on_upstream_removal),
         failures=decision.plan.failures,
+        files=list_files(decision, snapshot, difference) if with_files else None,
     )
 
 
-def _is_refused(decision: Decision) -> bool:
+def _find_refusals(spec: Spec, decision: Decision) -> Iterator[str]:
     try:
         check_shrink(decision.previous, decision.plan.removed)
-    except ShrinkError:
-        return True
-    return False
+    except ShrinkError as error:
+        yield f"{error}; where it is meant, run it with --allow-shrink"
+    try:
+        check_planned_size(decision.plan.projects, spec.max_total_size)
+    except TotalSizeError as error:
+        yield f"{error}; narrow the spec, or raise max-total-size"
 
 
-def _list_changes(decision: Decision) -> tuple[ProjectChange, ...]:
-    # What will be fetched is taken to be as upstream says; what upstream does not say counts as nothing.
+def _foresee(decision: Decision) -> Snapshot:
+    """The next snapshot. What will be fetched is taken to be as upstream says; a size that it does not say is 0."""
     fetched = {
         (file.project, file.filename): PoolFile(
             filename=file.filename,
             sha256=file.sha256 or "",
             blake2b="0" * 64,
-            size=file.size or 0,
+            size=file.expected_size or 0,
             metadata_sha256=None,
         )
         for file in decision.plan.transfers
     }
-    difference = diff_snapshots(
-        decision.previous, make_snapshot(decision.plan, decision.held, fetched, decision.previous)
-    )
-    added: dict[str, list[str]] = defaultdict(list)
-    removed: dict[str, list[str]] = defaultdict(list)
-    changed: dict[str, list[str]] = defaultdict(list)
-    for into, pairs in ((added, difference.added), (removed, difference.removed), (changed, difference.changed)):
-        for project, filename in pairs:
-            into[project].append(filename)
-    sizes: dict[str, int] = defaultdict(int)
+    return make_snapshot(decision.plan, decision.held, fetched, decision.previous)
+
+
+def _list_changes(decision: Decision, snapshot: Snapshot, difference: Difference) -> tuple[ProjectChange, ...]:
+    names: dict[str, dict[str, list[str]]] = {}
+    sizes: dict[str, dict[str, int]] = {}
+    for action, project, filename, size in list_actions(decision.previous, snapshot, difference):
+        names.setdefault(project, defaultdict(list))[action].append(filename)
+        sizes.setdefault(project, defaultdict(int))[action] += size
+    downloads: dict[str, int] = defaultdict(int)
     for file in decision.plan.transfers:
-        sizes[file.project] += file.size or 0
-    totals = {project.name: len(project.files) for project in decision.plan.projects}
-    names = sorted({*totals, *removed})
+        downloads[file.project] += file.expected_size or 0
+    for planned in decision.plan.projects:
+        names.setdefault(planned.name, defaultdict(list))
+        sizes.setdefault(planned.name, defaultdict(int))
     return tuple(
         ProjectChange(
-            project=name,
-            added=tuple(added[name]),
-            removed=tuple(removed[name]),
-            changed=tuple(changed[name]),
-            kept=max(totals.get(name, 0) - len(added[name]) - len(changed[name]), 0),
-            download_size=sizes[name],
+            project=project,
+            added=tuple(files["add"]),
+            removed=tuple(files["remove"]),
+            changed=tuple(files["change"]),
+            kept=len(files["keep"]),
+            added_size=sizes[project]["add"],
+            removed_size=sizes[project]["remove"],
+            kept_size=sizes[project]["keep"] + sizes[project]["change"],
+            download_size=downloads[project],
         )
-        for name in names
+        for project, files in sorted(names.items())
     )

@@ -2,41 +2,48 @@
 
 from __future__ import annotations
 
-from pymirror.commands.decide import DISK_THREADS, Ports
+import math
+
+from pymirror.commands.ports import DISK_THREADS, Ports
 from pymirror.commands.report import PruneReport
 from pymirror.errors import NoMirrorError
 from pymirror.history import History
 from pymirror.layout import METADATA_SUFFIX, POOL, blake2b_of_pool_path
 from pymirror.lock import hold_lock
 from pymirror.pool import Pool
+from pymirror.quarantine import Quarantine
 
 
 def prune(ports: Ports, *, grace_seconds: float, now: float, dry_run: bool) -> PruneReport:
-    """Deletes what is neither on a page nor was until ``grace_seconds`` before ``now`` (seconds since the epoch).
+    """Deletes what is not on a page, nor was within the last ``grace_seconds``, and has had its time in quarantine.
 
     Raises :class:`NoMirrorError` where nothing is published, :class:`DamagedIndexError` where it cannot be told what
     is, :class:`LockedError` during a run.
     """
     storage = ports.storage
-    history = History(storage)
+    history, quarantine = History(storage), Quarantine(storage)
     if history.is_empty():
         raise NoMirrorError(storage.location)
     with hold_lock(storage, command="prune"):
         ports.progress.phase("pruning", items=0)
         kept = {path for snapshot in history.kept() for _, file in snapshot.files() for path in file.paths}
-        recent, expired = history.superseded(since=now - grace_seconds)
+        # The grace is counted by the clock of the disk, whatever time the run is told to have.
+        recent, expired = history.superseded(since=now - grace_seconds if grace_seconds else math.inf)
         graced = {path for snapshot in recent for _, file in snapshot.files() for path in file.paths} - kept
+        held = {path for each in quarantine.load() if not each.is_over(ports.now) for path in each.file.paths} - kept
         # Only what has the form of the pool: whatever else lies there, pymirror did not put there.
         pool = (path for path in storage.walk(POOL) if blake2b_of_pool_path(path) is not None)
-        doomed = [path for path in pool if path not in kept and path not in graced]
+        doomed = [path for path in pool if path not in kept and path not in graced and path not in held]
         size = sum(stat.size for path in doomed if (stat := storage.stat(path)) is not None)
         if not dry_run:
             _delete(ports, doomed, expired)
+            quarantine.expire(ports.now)
     return PruneReport(
         output=storage.location,
         deleted=tuple(doomed),
         size=size,
         kept_for_grace=sum(1 for path in graced if storage.stat(path) is not None),
+        kept_in_quarantine=sum(1 for path in held if storage.stat(path) is not None),
         is_dry_run=dry_run,
     )
 

@@ -2,15 +2,53 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
+from packaging.version import Version
+
+from pymirror.commands.why_report import kebab
 from pymirror.errors import ExitCode
 from pymirror.plan import Failure, Plan
-from pymirror.selection import Selection
+from pymirror.selection import Reason, Selection
+from pymirror.simple.model import render_upload_time
 from pymirror.snapshot import Difference, Snapshot
+from pymirror.spec.model import RemovalPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Waiting:
+    """Files of a release that are too new. ``until`` is when they are not, where that is known (aware UTC)."""
+
+    project: str
+    version: str
+    files: int
+    until: datetime | None
+    rule: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Removal:
+    """A published file that upstream lists no more; ``policy`` is what becomes of it."""
+
+    project: str
+    filename: str
+    policy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """What was left out, and what is to be known of it. Sizes are bytes, as far as they are known."""
+
+    excluded: dict[str, int]
+    excluded_size: dict[str, int]
+    waiting: tuple[Waiting, ...]
+    removals: tuple[Removal, ...]
+    statuses: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +67,7 @@ class SyncReport:
     removed: int
     changed: int
     pages_written: int
-    excluded: dict[str, int]
+    left_out: LeftOut
     failures: tuple[Failure, ...]
 
     @property
@@ -41,19 +79,38 @@ class SyncReport:
         return not (self.downloaded or self.pages_written)
 
     def as_json(self) -> dict[str, Any]:
-        return {"command": "sync", "exit-code": int(self.exit_code), **_kebab(asdict(self))}
+        return {"command": "sync", "exit-code": int(self.exit_code), **_flatten(self)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectChange:
-    """What a plan means for one project, in file names."""
+    """What a plan means for one project: file names, a count, and bytes as far as they are known."""
 
     project: str
     added: tuple[str, ...]
     removed: tuple[str, ...]
     changed: tuple[str, ...]
     kept: int
+    added_size: int
+    removed_size: int
+    kept_size: int
     download_size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileChange:
+    """What a plan means for one file.
+
+    ``action`` is add, remove, change or keep; leave-out or refuse, with its ``reason``; or hold-back.
+    """
+
+    project: str
+    filename: str
+    action: str
+    size: int | None
+    reason: str | None = None
+    detail: str = ""
+    rules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +123,14 @@ class PlanReport:
     download_size: int
     unknown_sizes: int
     reused: int
-    is_refused: bool
-    excluded: dict[str, int]
+    refusals: tuple[str, ...]
+    left_out: LeftOut
     failures: tuple[Failure, ...]
+    files: tuple[FileChange, ...] | None = None
+
+    @property
+    def is_refused(self) -> bool:
+        return bool(self.refusals)
 
     @property
     def exit_code(self) -> ExitCode:
@@ -77,7 +139,7 @@ class PlanReport:
         return ExitCode.INCOMPLETE if self.failures else ExitCode.OK
 
     def as_json(self) -> dict[str, Any]:
-        return {"command": "plan", "exit-code": int(self.exit_code), **_kebab(asdict(self))}
+        return {"command": "plan", "exit-code": int(self.exit_code), "is-refused": self.is_refused, **_flatten(self)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -98,6 +160,7 @@ class VerifyReport:
     size: int
     pages: int
     unreferenced: int
+    quarantined: int
     damages: tuple[Damage, ...]
 
     @property
@@ -105,7 +168,7 @@ class VerifyReport:
         return ExitCode.DAMAGED if self.damages else ExitCode.OK
 
     def as_json(self) -> dict[str, Any]:
-        return {"command": "verify", "exit-code": int(self.exit_code), **_kebab(asdict(self))}
+        return {"command": "verify", "exit-code": int(self.exit_code), **kebab(asdict(self))}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,18 +179,65 @@ class PruneReport:
     deleted: tuple[str, ...]
     size: int
     kept_for_grace: int
+    kept_in_quarantine: int
     is_dry_run: bool
 
     exit_code = ExitCode.OK
 
     def as_json(self) -> dict[str, Any]:
-        return {"command": "prune", "exit-code": int(self.exit_code), **_kebab(asdict(self))}
+        return {"command": "prune", "exit-code": int(self.exit_code), **kebab(asdict(self))}
 
 
-def count_excluded(selections: Iterable[Selection]) -> dict[str, int]:
-    """How many files each reason left out."""
-    counts = Counter(item.reason for selection in selections for item in selection.excluded)
-    return {reason.label: counts[reason] for reason in sorted(counts)}
+def list_left_out(selections: Sequence[Selection], policy: RemovalPolicy, *, too_large: int = 0) -> LeftOut:
+    """What the selections left out, by reason, and those reasons that a person should know of.
+
+    ``too_large`` files more turned out so when they were fetched.
+    """
+    counts: Counter[Reason] = Counter({Reason.TOO_LARGE: too_large} if too_large else {})
+    sizes: Counter[Reason] = Counter()
+    waiting: dict[tuple[str, Version, str, str, datetime | None], int] = defaultdict(int)
+    removals = []
+    for selection in selections:
+        for item in selection.excluded:
+            counts[item.reason] += 1
+            sizes[item.reason] += item.size or 0
+            if item.reason is Reason.TOO_NEW and item.version is not None:
+                waiting[(selection.project, item.version, str(item.origin or ""), item.detail, item.until)] += 1
+            if item.reason is Reason.REMOVED_UPSTREAM:
+                removals.append(Removal(project=selection.project, filename=item.filename, policy=policy.value))
+        removals += [
+            Removal(project=selection.project, filename=chosen.file.filename, policy=policy.value)
+            for chosen in selection.chosen
+            if chosen.is_removed
+        ]
+    return LeftOut(
+        excluded={reason.label: counts[reason] for reason in sorted(counts)},
+        excluded_size={reason.label: sizes[reason] for reason in sorted(counts)},
+        waiting=_list_waiting(waiting),
+        removals=tuple(sorted(removals)),
+        statuses={s.project: s.status for s in selections if s.status != "active"},
+    )
+
+
+def _list_waiting(files: dict[tuple[str, Version, str, str, datetime | None], int]) -> tuple[Waiting, ...]:
+    """A line for each release: its files are uploaded one after the other, so the last of their times counts."""
+    releases: dict[tuple[str, Version, str], list[tuple[datetime | None, str, int]]] = defaultdict(list)
+    for (project, version, rule, detail, until), count in files.items():
+        releases[(project, version, rule)].append((until, detail, count))
+    lines = []
+    for (project, version, rule), items in sorted(releases.items()):
+        times = [until for until, _, _ in items if until is not None]
+        lines.append(
+            Waiting(
+                project=project,
+                version=str(version),
+                files=sum(count for _, _, count in items),
+                until=max(times) if len(times) == len(items) else None,
+                rule=rule,
+                detail=max(detail for _, detail, _ in items),
+            )
+        )
+    return tuple(lines)
 
 
 def make_sync_report(
@@ -138,7 +248,7 @@ def make_sync_report(
     plan: Plan,
     downloaded: Sequence[int],
     pages_written: int,
-    excluded: dict[str, int],
+    left_out: LeftOut,
     failures: Iterable[Failure],
 ) -> SyncReport:
     """``downloaded`` are the sizes of the files that were fetched."""
@@ -156,14 +266,20 @@ def make_sync_report(
         removed=len(difference.removed),
         changed=len(difference.changed),
         pages_written=pages_written,
-        excluded=excluded,
+        left_out=left_out,
         failures=tuple(sorted(failures)),
     )
 
 
-def _kebab(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key).replace("_", "-"): _kebab(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_kebab(item) for item in value]
-    return value
+def _flatten(report: SyncReport | PlanReport) -> dict[str, Any]:
+    """The report with what was left out among its own keys; the list of files only where it was asked for."""
+    values = asdict(report)
+    values |= values.pop("left_out")
+    if values.get("files", ()) is None:
+        del values["files"]
+    values["waiting"] = [{**item, "until": _iso(item["until"])} for item in values["waiting"]]
+    return {**kebab(values), "statuses": report.left_out.statuses}
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else render_upload_time(moment)

@@ -7,7 +7,7 @@ import hashlib
 import itertools
 from collections.abc import Iterator
 
-from pymirror.commands.decide import DISK_THREADS, Ports
+from pymirror.commands.ports import DISK_THREADS, Ports
 from pymirror.commands.report import Damage, VerifyReport
 from pymirror.errors import NoMirrorError, StorageError
 from pymirror.history import History, read_pages
@@ -15,6 +15,7 @@ from pymirror.layout import LINKS_PAGE, METADATA_SUFFIX, POOL, SIMPLE
 from pymirror.lock import hold_lock
 from pymirror.pool import Pool, hash_file
 from pymirror.publish import render_pages
+from pymirror.quarantine import Held, Quarantine
 from pymirror.simple.render import render_links
 from pymirror.snapshot import EMPTY, Snapshot, SnapshotFile
 from pymirror.storage.interface import Storage
@@ -34,13 +35,16 @@ def verify(ports: Ports) -> VerifyReport:
         if is_writable:
             _forget(ports, damages)
         named = {path for _, file in snapshot.files() for path in file.paths}
+        aside = {path for held in _load_quarantine(storage) for path in held.file.paths} - named
+        unnamed = {path for path in storage.walk(POOL) if path not in named}
         return VerifyReport(
             output=storage.location,
             projects=len(snapshot.projects),
             files=sum(1 for _ in snapshot.files()),
             size=snapshot.size,
             pages=2 * len(snapshot.projects) + 3,
-            unreferenced=sum(1 for path in storage.walk(POOL) if path not in named),
+            unreferenced=len(unnamed - aside),
+            quarantined=len(unnamed & aside),
             damages=tuple(sorted(damages)),
         )
 
@@ -57,6 +61,15 @@ def _find_published(storage: Storage) -> Snapshot:
     if snapshot is None:
         raise NoMirrorError(storage.location)
     return snapshot
+
+
+def _load_quarantine(storage: Storage) -> tuple[Held, ...]:
+    try:
+        return Quarantine(storage).load()
+    except StorageError as error:
+        if not error.is_read_only:
+            raise
+        return ()
 
 
 @contextlib.contextmanager

@@ -1,28 +1,23 @@
-"""``pip freeze`` output and requirements files with ``--hash``.
+"""The text of a requirements file → its statements, read by pip's own code.
 
 Format: https://pip.pypa.io/en/stable/reference/requirements-file-format/
 """
 
 from __future__ import annotations
 
-import codecs
+import enum
 import re
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
-from pip_requirements_parser import InstallRequirement, RequirementsFile
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName, canonicalize_name
+from pip_requirements_parser import InstallRequirement, OptionLine, RequirementsFile
 
-from pymirror.errors import Problem
-from pymirror.lockfiles.interface import Lock
-from pymirror.spec.model import Origin, Pin, Unservable
-
-# The lengths, in hexadecimal digits, of the hashes that pip's --hash takes.
-_DIGEST_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
-
-MAX_FILE_BYTES = 32 * 1024 * 1024
 MAX_LINE = 20_000  # the parser's time grows with the square of a line's length
+
+NOT_A_LINE = "not a line of a requirements file"
 
 # They say how pip is to reach or install things, not what is installed.
 _HARMLESS_OPTIONS = frozenset(
@@ -31,58 +26,77 @@ _HARMLESS_OPTIONS = frozenset(
         "format_control", "no_binary", "only_binary", "prefer_binary", "pre", "features_enabled", "use_features",
     }
 )  # fmt: skip
+_NESTED_OPTIONS = {"requirements": "-r", "constraints": "-c"}
+
+# pip-compile and uv write who needs a project: "# via one, two", or "# via" and a comment for each below it.
+_VIA = re.compile(r"#\s*via\b(.*)")
+_VIA_NAME = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?:\[[^\]]*\])?")
 
 
-@dataclass(slots=True)
-class _Findings:
-    file: str
-    pins: list[Pin] = field(default_factory=list)
-    unservable: list[Unservable] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+class Source(enum.Enum):
+    """Where a requirement comes from."""
 
-    def origin(self, line: int | None, text: str) -> Origin:
-        return Origin(file=self.file, line=line, text=text)
-
-    def problem(self, line: int | None, message: str, hint: str | None = None) -> None:
-        self.problems.append(Problem(file=self.file, line=line, key="", message=message, hint=hint))
+    INDEX = enum.auto()
+    EDITABLE = enum.auto()
+    DIRECT = enum.auto()  # a URL, a version control address or a local path
 
 
-def read_requirements(data: bytes, *, file: str) -> Lock:
-    """The pins of a requirements file; a line that pins nothing is a problem, one that no index serves is named."""
-    findings = _Findings(file)
-    if len(data) > MAX_FILE_BYTES:
-        findings.problem(None, f"{len(data)} bytes; a lock file may have {MAX_FILE_BYTES}")
-        return _lock(findings)
-    # PowerShell writes `pip freeze > requirements.lock` as UTF-16, with a mark.
-    is_utf_16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    try:
-        text = data.decode("utf-16" if is_utf_16 else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        findings.problem(None, f"not UTF-8 text (byte {error.start})")
-        return _lock(findings)
-    if "\0" in text:
-        findings.problem(None, "not text: it holds NUL characters")
-        return _lock(findings)
-    if any(len(line) > MAX_LINE for line in text.splitlines()):
-        findings.problem(None, f"has a line of more than {MAX_LINE} characters")
-        return _lock(findings)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirement:
+    """A line that asks for a project; ``text`` is the line without its comment, and may hold a credential.
+
+    ``shown`` is for messages, and ``hashes`` are as they stand there; both are empty where no index is asked.
+    """
+
+    line: int
+    text: str = field(repr=False)
+    source: Source
+    name: str | None
+    shown: str = ""
+    specifier: SpecifierSet = field(default_factory=SpecifierSet)
+    extras: frozenset[str] = frozenset()
+    marker: str | None = None
+    hashes: tuple[str, ...] = ()
+    via: tuple[NormalizedName, ...] = ()
+
+    @property
+    def project(self) -> NormalizedName | None:
+        return None if self.name is None else canonicalize_name(self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nested:
+    """A line that names another file with ``-r`` or ``-c``."""
+
+    line: int
+    option: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake:
+    """A line that cannot be used."""
+
+    line: int | None
+    message: str
+    hint: str | None = None
+
+
+Statement = Requirement | Nested | Mistake
+
+
+def parse_requirements(text: str) -> list[Statement]:
+    """The statements in the order of the file; options that only say how to reach or install things are left out."""
+    lines = text.splitlines()
+    if any(len(line) > MAX_LINE for line in lines):
+        return [Mistake(line=None, message=f"has a line of more than {MAX_LINE} characters")]
     parsed = _parse(text)
-    for requirement in parsed.requirements:
-        _read_line(requirement, findings)
+    statements: list[Statement] = [_read_requirement(requirement, lines) for requirement in parsed.requirements]
     for option in parsed.options:
-        line = option.requirement_line.line_number
-        if not option.options:
-            # A --hash that has lost its requirement is one of these: the pin would be left without its hash.
-            findings.problem(line, "not a line of a requirements file", "a --hash follows its requirement, after a \\")
-        for name in option.options:
-            if name in ("requirements", "constraints"):
-                findings.problem(line, "names another file with -r or -c", "list that file under lockfiles: too")
-            elif name not in _HARMLESS_OPTIONS:
-                findings.problem(line, f'unknown option "{name}"')
-    for invalid in parsed.invalid_lines:
-        # The parser's own words name its own program, and its line may hold a credential.
-        findings.problem(invalid.requirement_line.line_number, "not a line of a requirements file")
-    return _lock(findings)
+        statements += _read_option(option)
+    # The parser's own words name its own program, and its line may hold a credential.
+    statements += [Mistake(line=bad.requirement_line.line_number, message=NOT_A_LINE) for bad in parsed.invalid_lines]
+    return sorted(statements, key=lambda statement: statement.line or 0)
 
 
 def _parse(text: str) -> RequirementsFile:
@@ -93,56 +107,54 @@ def _parse(text: str) -> RequirementsFile:
         return RequirementsFile.from_file(str(copy), include_nested=False)
 
 
-def _lock(findings: _Findings) -> Lock:
-    return Lock(pins=tuple(findings.pins), unservable=tuple(findings.unservable), problems=tuple(findings.problems))
+def _read_option(option: OptionLine) -> list[Statement]:
+    line: int = option.requirement_line.line_number
+    if not option.options:
+        # A --hash that has lost its requirement is one of these: the pin would be left without its hash.
+        return [Mistake(line=line, message=NOT_A_LINE, hint="a --hash follows its requirement, after a \\")]
+    statements: list[Statement] = []
+    for name, value in option.options.items():
+        if name in _NESTED_OPTIONS:
+            statements += [Nested(line=line, option=_NESTED_OPTIONS[name], path=path) for path in value]
+        elif name not in _HARMLESS_OPTIONS:
+            statements.append(Mistake(line=line, message=f'unknown option "{name}"'))
+    return statements
 
 
-def _read_line(requirement: InstallRequirement, findings: _Findings) -> None:
+def _read_requirement(requirement: InstallRequirement, lines: list[str]) -> Requirement:
     line: int = requirement.requirement_line.line_number
+    text: str = requirement.requirement_line.line.strip()
     name: str | None = requirement.name
-    if requirement.is_editable:
-        findings.unservable.append(
-            Unservable(origin=findings.origin(line, f"-e {name or '…'}"), problem="an editable project")
-        )
-        return
-    if requirement.link is not None or name is None:
-        findings.unservable.append(
-            Unservable(
-                origin=findings.origin(line, f"{name} @ …" if name else "a path or a URL"),
-                problem="not from an index: a URL, a version control address or a local path",
-            )
-        )
-        return
-    hashes = _read_hashes(requirement.hash_options, line, findings)
-    specifier = requirement.req.specifier
-    clauses = list(specifier)
-    exact = [c for c in clauses if c.operator == "===" or (c.operator == "==" and not c.version.endswith(".*"))]
-    if not exact or any(not clause.version.strip() for clause in clauses):
-        findings.problem(
-            line, f'"{requirement.req}" is not pinned with ==', "a lock is exact; put ranges under projects:"
-        )
-        return
-    findings.pins.append(
-        Pin(
-            project=canonicalize_name(name),
-            specifier=specifier,
-            hashes=hashes,
-            extras=frozenset(canonicalize_name(extra) for extra in requirement.req.extras),
-            marker=str(requirement.marker) if requirement.marker else None,
-            origin=findings.origin(line, f"{name}{specifier}"),
-        )
+    if requirement.is_editable or requirement.link is not None or name is None:
+        source = Source.EDITABLE if requirement.is_editable else Source.DIRECT
+        return Requirement(line=line, text=text, source=source, name=name)
+    return Requirement(
+        line=line,
+        text=text,
+        source=Source.INDEX,
+        name=name,
+        shown=str(requirement.req),
+        specifier=requirement.req.specifier,
+        extras=frozenset(canonicalize_name(extra) for extra in requirement.req.extras),
+        marker=str(requirement.marker) if requirement.marker else None,
+        hashes=tuple(requirement.hash_options),
+        via=_read_via(lines, line - 1),
     )
 
 
-def _read_hashes(options: list[str], line: int, findings: _Findings) -> frozenset[tuple[str, str]]:
-    hashes = set()
-    for option in options:
-        algorithm, _, digest = option.partition(":")
-        length = _DIGEST_LENGTHS.get(algorithm.lower())
-        if length is None:
-            findings.problem(line, f'unknown hash "{algorithm}"', f"known: {', '.join(_DIGEST_LENGTHS)}")
-        elif not re.fullmatch(rf"[0-9A-Fa-f]{{{length}}}", digest):
-            findings.problem(line, f"a {algorithm.lower()} hash has {length} hexadecimal digits")
-        else:
-            hashes.add((algorithm.lower(), digest.lower()))
-    return frozenset(hashes)
+def _read_via(lines: list[str], start: int) -> tuple[NormalizedName, ...]:
+    """The projects of the comment at the end of the statement that begins at ``start``, and of those below it."""
+    end = start
+    while lines[end].rstrip().endswith("\\") and end + 1 < len(lines):
+        end += 1
+    comments = [f"#{lines[end].partition(' #')[2]}"]
+    for line in lines[end + 1 :]:
+        if not line.lstrip().startswith("#") or line.startswith("#"):
+            break
+        comments.append(line.strip())
+    beginning = next((index for index, comment in enumerate(comments) if _VIA.match(comment)), None)
+    if beginning is None:
+        return ()
+    texts = [_VIA.sub(r"\1", comments[beginning], count=1), *(c.lstrip("#") for c in comments[beginning + 1 :])]
+    names = (match[1] for text in texts for part in text.split(",") if (match := _VIA_NAME.fullmatch(part.strip())))
+    return tuple(sorted({canonicalize_name(name) for name in names}))

@@ -2,9 +2,28 @@
 
 The order of files and rules never changes the result. A file is kept when any rule or pin for its project wants it
 and no exclusion names it; where several rules leave it out, the one that it came nearest to meeting is quoted.
+Exclusions come last and change nothing else: to exclude a file never lets another one in.
 """
 
-from pymirror.selection.model import Chosen, Excluded, Reason, Refused, Selection, Unmet, Wants
-from pymirror.selection.select import select, wants_of
+from pymirror.selection.candidates import Candidate
+from pymirror.selection.model import Chosen, Excluded, Reason, Refused, Selection, Unmet, Verdict, Wants
+from pymirror.selection.select import Judgement, examine, select
+from pymirror.selection.wants import Demands, is_moot, wants_of
 
-__all__ = ["Chosen", "Excluded", "Reason", "Refused", "Selection", "Unmet", "Wants", "select", "wants_of"]
+__all__ = [
+    "Candidate",
+    "Chosen",
+    "Demands",
+    "Excluded",
+    "Judgement",
+    "Reason",
+    "Refused",
+    "Selection",
+    "Unmet",
+    "Verdict",
+    "Wants",
+    "examine",
+    "is_moot",
+    "select",
+    "wants_of",
+]

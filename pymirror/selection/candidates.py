@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import urlsplit
 
 import msgspec
@@ -16,35 +18,64 @@ from pymirror.errors import UnsafeNameError
 from pymirror.layout import check_filename
 from pymirror.selection.model import Excluded, Reason
 from pymirror.simple.model import File, ProjectDetail
+from pymirror.spec.model import Origin
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A file whose name says that it is a distribution of this project with a PEP 440 version."""
+    """A file whose name says that it is a distribution of this project with a PEP 440 version.
+
+    ``fault`` is why it must not be fetched. ``is_removed`` where it was published, and upstream lists it no more.
+    """
 
     file: File
     distribution: Distribution
     version: Version
-    fault: tuple[Reason, str] | None
+    fault: tuple[Reason, str] | None = None
+    is_removed: bool = False
+
+    def leave_out(
+        self, reason: Reason, detail: str = "", origin: Origin | None = None, *, until: datetime | None = None
+    ) -> Excluded:
+        return Excluded(
+            filename=self.file.filename,
+            reason=reason,
+            detail=detail,
+            origin=origin,
+            version=self.version,
+            size=self.file.expected_size,
+            until=until,
+        )
 
 
 def understand(
-    project: NormalizedName, detail: ProjectDetail, page_url: str, excluded: list[Excluded]
-) -> Iterable[Candidate]:
-    """The page's files that are distributions of ``project``; the others go to ``excluded``."""
+    project: NormalizedName,
+    detail: ProjectDetail,
+    page_url: str,
+    published: Sequence[File],
+    excluded: list[Excluded],
+) -> Iterator[Candidate]:
+    """The page's files that are distributions of ``project``, and those of ``published`` that it lists no more.
+
+    The others go to ``excluded``.
+    """
     by_name: dict[str, list[File]] = defaultdict(list)
     for file in detail.files:
         by_name[file.filename].append(file)
-    for filename, files in by_name.items():
+    removed = {file.filename: [file] for file in published if file.filename not in by_name}
+    for filename, files in itertools.chain(by_name.items(), removed.items()):
         distribution = _read_name(project, filename, excluded)
         if distribution is None or distribution.version is None:
             continue
-        file = _merge(files, page_url)
+        is_removed = filename in removed
+        file = files[0] if is_removed else _merge(files, page_url)
         if detail.status == "quarantined":
             # PEP 792: a quarantined project offers no files.
-            excluded.append(Excluded(filename=filename, reason=Reason.QUARANTINED))
+            reason = detail.status_reason or ""
+            excluded.append(Candidate(file, distribution, distribution.version).leave_out(Reason.QUARANTINED, reason))
         else:
-            yield Candidate(file, distribution, distribution.version, _find_fault(file, files, page_url))
+            fault = None if is_removed else _find_fault(file, files, page_url)
+            yield Candidate(file, distribution, distribution.version, fault, is_removed)
 
 
 def _find_fault(file: File, files: Sequence[File], page_url: str) -> tuple[Reason, str] | None:

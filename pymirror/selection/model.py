@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from pymirror.distribution import Distribution
 from pymirror.simple.model import File
-from pymirror.spec.model import ExcludeRule, Origin, PackageType, Pin, ProjectRule, YankedPolicy
+from pymirror.spec.model import FileRule, Filters, Origin, Pin, ProjectRule, ReleaseRule, RemovalPolicy
 
 
 class Reason(enum.IntEnum):
@@ -23,14 +24,25 @@ class Reason(enum.IntEnum):
     OTHER_PROJECT = 4
     INVALID_VERSION = 5
     DUPLICATE = 6
-    QUARANTINED = 7
-    PACKAGE_TYPE = 8
-    VERSION = 9
-    PRERELEASE = 10
-    NOT_IN_LOCK = 11
-    YANKED = 12
-    NO_SHA256 = 13
-    EXCLUDED = 14
+    QUARANTINED = 7  # the whole project, by upstream (PEP 792)
+    MARKER = 8
+    PACKAGE_TYPE = 9
+    VERSION = 10
+    FILE_NAME = 11
+    PRERELEASE = 12
+    ENVIRONMENT = 13
+    REQUIRES_PYTHON = 14
+    NOT_IN_LOCK = 15
+    LOCK_MISMATCH = 16
+    YANKED = 17
+    TOO_OLD = 18
+    TOO_NEW = 19
+    TOO_LARGE = 20
+    REMOVED_UPSTREAM = 21
+    HAS_WHEELS = 22  # an sdist, where ``sdists: fallback`` needs none
+    NOT_LATEST = 23
+    NO_SHA256 = 24
+    EXCLUDED = 25
 
     @property
     def label(self) -> str:
@@ -40,12 +52,18 @@ class Reason(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Excluded:
-    """A file that was left out, why, and by which rule where one decided it."""
+    """A file that was left out, why, and by which rule where one decided it.
+
+    ``until`` is when a file that is too new will be old enough, where that is known. ``size`` is bytes.
+    """
 
     filename: str
     reason: Reason
     detail: str = ""
     origin: Origin | None = None
+    version: Version | None = None
+    size: int | None = None
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +71,8 @@ class Chosen:
     """A file that is wanted, and what wants it.
 
     ``lock_hashes`` are those that a lock file allows, where upstream gives none that they could be compared with.
+    ``is_removed`` where upstream does not list it any more, and it is kept. ``max_size`` is the limit that holds for a
+    file whose size is not known before it is there.
     """
 
     file: File
@@ -60,6 +80,8 @@ class Chosen:
     version: Version
     origins: tuple[Origin, ...]
     lock_hashes: frozenset[tuple[str, str]] = frozenset()
+    is_removed: bool = False
+    max_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,15 +109,39 @@ class Unmet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wants:
-    """Everything that the spec says of one project."""
+    """Everything that the spec says of one project. ``filters`` hold for pins and files; a rule has its own.
+
+    ``now`` is when the run began: what an age such as ``7 days`` is counted from.
+    """
 
     project: NormalizedName
-    rules: tuple[ProjectRule, ...]
-    pins: tuple[Pin, ...]
-    excludes: tuple[ExcludeRule, ...]
-    package_types: frozenset[PackageType]
-    yanked: YankedPolicy
-    require_hashes: bool
+    now: datetime
+    rules: tuple[ProjectRule, ...] = ()
+    pins: tuple[Pin, ...] = ()
+    files: tuple[FileRule, ...] = ()
+    excludes: tuple[ReleaseRule, ...] = ()
+    allow_newer: tuple[ReleaseRule, ...] = ()
+    filters: Filters = field(default_factory=Filters)
+    require_hashes: bool = True
+    on_upstream_removal: RemovalPolicy = RemovalPolicy.QUARANTINE
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether anything in the spec wants the project."""
+        return bool(self.rules or self.pins or self.files)
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the spec names the project, and not only a pattern that it matches."""
+        return bool(self.pins or self.files) or not all(rule.is_glob for rule in self.rules)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What one file came to: chosen, refused or left out; and for each rule and pin why it did not take it."""
+
+    outcome: Chosen | Refused | Excluded
+    refusals: tuple[tuple[Origin, Excluded], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

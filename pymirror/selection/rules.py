@@ -1,114 +1,151 @@
-"""What the spec says of a candidate: each rule's and each pin's verdict, then the exclusions, which always win."""
+"""What each rule, each pin and each single file says of every candidate: filters first, then what counts releases."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from packaging.specifiers import SpecifierSet
 
 from pymirror.selection.candidates import Candidate
-from pymirror.selection.model import Chosen, Excluded, Reason, Refused, Wants, nearest
-from pymirror.simple.model import File
-from pymirror.spec.model import Origin, Pin, ProjectRule, YankedPolicy
+from pymirror.selection.checks import (
+    Locked,
+    check_environment,
+    check_lock,
+    check_old,
+    check_policy,
+    check_removed,
+    check_type,
+    keeps_yanked,
+)
+from pymirror.selection.fit import Fit
+from pymirror.selection.model import Excluded, Reason, Wants
+from pymirror.selection.releases import Count, count_latest, drop_sdists, tell_counts
+from pymirror.spec.model import FileRule, Origin, Pin, ProjectRule, YankedPolicy, matches_any
 
 
-class Rule:
-    """A project rule, with the versions that it admits worked out once for the page."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opinion:
+    """What one rule says: ``refusals`` are the candidates that it does not want, by file name.
 
-    def __init__(self, rule: ProjectRule, candidates: Sequence[Candidate]) -> None:
-        self.rule = rule
-        versions = {c.version for c in candidates if c.distribution.package_type in rule.package_types}
-        # PEP 440: pre-releases count where the specifier names one, or where nothing else matches. Judged over all
-        # that upstream has, before any exclusion: to exclude a release must not let a pre-release in.
-        self.matching = frozenset(rule.specifier.filter(versions, prereleases=True))
-        self.admitted = self.matching if rule.prereleases else frozenset(rule.specifier.filter(versions))
+    ``is_moot`` where its marker holds in none of the environments: then nothing is missing.
+    """
 
-    def verdict(self, candidate: Candidate) -> Excluded | None:
-        """``None`` where the rule wants the file."""
-        rule = self.rule
-        name = candidate.file.filename
-        if candidate.distribution.package_type not in rule.package_types:
-            kind = candidate.distribution.package_type.value
-            return Excluded(filename=name, reason=Reason.PACKAGE_TYPE, detail=kind, origin=rule.origin)
-        if candidate.version not in self.admitted:
-            reason = Reason.PRERELEASE if candidate.version in self.matching else Reason.VERSION
-            return Excluded(filename=name, reason=reason, detail=str(rule.specifier), origin=rule.origin)
-        if candidate.file.yanked and not _keeps_yanked(rule):
-            return Excluded(filename=name, reason=Reason.YANKED, detail=rule.yanked.value, origin=rule.origin)
-        return None
+    origin: Origin
+    specifier: SpecifierSet
+    refusals: dict[str, Excluded]
+    is_glob: bool = False
+    names_files: bool = False
+    is_moot: bool = False
+    counts: tuple[Count, ...] = ()
+    max_file_size: int | None = None
 
 
-def _keeps_yanked(rule: ProjectRule) -> bool:
-    return rule.yanked is YankedPolicy.INCLUDE or (rule.yanked is YankedPolicy.PINNED and rule.is_exact)
+def ask_rule(rule: ProjectRule, candidates: Sequence[Candidate], wants: Wants) -> Opinion:
+    """The opinion of an entry of ``projects``."""
+    filters = rule.filters
+    fit = Fit(filters.environments, rule.marker)
+    versions = {c.version for c in candidates if c.distribution.package_type in filters.package_types}
+    # PEP 440: pre-releases count where the specifier names one, or where nothing else matches. Judged over all
+    # that upstream has, before any exclusion: to exclude a release must not let a pre-release in.
+    matching = frozenset(rule.specifier.filter(versions, prereleases=True))
+    admitted = matching if filters.prereleases else frozenset(rule.specifier.filter(versions))
 
+    def judge(candidate: Candidate) -> Excluded | None:
+        if not fit.every:
+            return candidate.leave_out(Reason.MARKER, rule.marker or "", rule.origin)
+        if (refusal := check_type(candidate, filters, rule.origin)) is not None:
+            return refusal
+        if candidate.version not in admitted:
+            if candidate.version in matching:
+                return candidate.leave_out(
+                    Reason.PRERELEASE, str(rule.specifier), filters.origin_of("prereleases") or rule.origin
+                )
+            return candidate.leave_out(Reason.VERSION, str(rule.specifier), rule.origin)
+        if not matches_any(candidate.file.filename, rule.files):
+            return candidate.leave_out(Reason.FILE_NAME, ", ".join(rule.files), rule.origin)
+        if (refusal := check_environment(candidate, filters, fit, rule.origin)) is not None:
+            return refusal
+        if candidate.file.yanked and not keeps_yanked(rule):
+            return candidate.leave_out(Reason.YANKED, filters.yanked.value, filters.origin_of("yanked") or rule.origin)
+        return (
+            check_old(candidate, filters, wants, rule.origin)
+            or check_policy(candidate, filters, wants, rule.origin)
+            or check_removed(candidate, wants, rule.origin)
+        )
 
-def _judge_pin(pin: Pin, candidate: Candidate, wants: Wants) -> Excluded | None:
-    """``None`` where the line of the lock file wants the file; it is exact, so a pre-release is as good as any."""
-    name = candidate.file.filename
-    if not pin.specifier.contains(candidate.version, prereleases=True):
-        return Excluded(filename=name, reason=Reason.VERSION, detail=str(pin.specifier), origin=pin.origin)
-    if candidate.distribution.package_type not in wants.package_types:
-        kind = candidate.distribution.package_type.value
-        return Excluded(filename=name, reason=Reason.PACKAGE_TYPE, detail=kind, origin=pin.origin)
-    if not _is_allowed(candidate.file, pin):
-        return Excluded(filename=name, reason=Reason.NOT_IN_LOCK, origin=pin.origin)
-    if candidate.file.yanked and wants.yanked is YankedPolicy.EXCLUDE:
-        return Excluded(filename=name, reason=Reason.YANKED, detail=wants.yanked.value, origin=pin.origin)
-    return None
-
-
-def _is_allowed(file: File, pin: Pin) -> bool:
-    """Whether one of the pin's hashes is the file's; a file that shares no algorithm with the pin may be."""
-    algorithms = {name for name, _ in pin.hashes}
-    comparable = [pair for pair in file.hashes if pair[0] in algorithms]
-    return not comparable or any(pair in pin.hashes for pair in comparable)
-
-
-def _find_lock_hashes(file: File, wants: Wants, wanted_by: Sequence[Origin]) -> frozenset[tuple[str, str]]:
-    """The hashes to compare the file with once it is there: where only pins want it, and none could be compared yet."""
-    known = {name for name, _ in file.hashes}
-    pins = [pin for pin in wants.pins if pin.origin in wanted_by]
-    if len({pin.origin for pin in pins}) < len(wanted_by) or not all(pin.hashes for pin in pins):
-        return frozenset()
-    return frozenset(pair for pin in pins if known.isdisjoint(n for n, _ in pin.hashes) for pair in pin.hashes)
-
-
-_Refusals = list[tuple[Origin, Excluded]]
-"""Which rule or pin did not take a file, and why."""
-
-
-def judge(candidate: Candidate, wants: Wants, rules: Sequence[Rule]) -> tuple[Chosen | Refused | Excluded, _Refusals]:
-    verdicts = [(rule.rule.origin, rule.verdict(candidate)) for rule in rules]
-    verdicts += [(pin.origin, _judge_pin(pin, candidate, wants)) for pin in wants.pins]
-    wanted_by = tuple(sorted({origin for origin, refusal in verdicts if refusal is None}))
-    refusals = [(origin, refusal) for origin, refusal in verdicts if refusal is not None]
-    if not wanted_by:
-        return nearest(refusal for _, refusal in refusals), refusals
-    veto = _find_veto(candidate, wants)
-    if veto is not None:
-        return veto, [*refusals, *((origin, veto) for origin in wanted_by)]
-    fault = candidate.fault
-    if fault is None and wants.require_hashes and candidate.file.sha256 is None:
-        fault = (Reason.NO_SHA256, "upstream gives none (see require-hashes)")
-    if fault is not None:
-        filename = candidate.file.filename
-        reason, detail = fault
-        refused = Refused(filename=filename, version=candidate.version, reason=reason, detail=detail, origins=wanted_by)
-        return refused, refusals
-    chosen = Chosen(
-        file=candidate.file,
-        distribution=candidate.distribution,
-        version=candidate.version,
-        origins=wanted_by,
-        lock_hashes=_find_lock_hashes(candidate.file, wants, wanted_by),
+    refusals = _collect(candidates, judge)
+    left = [candidate for candidate in candidates if candidate.file.filename not in refusals]
+    refusals |= drop_sdists(left, filters, fit, rule.origin)
+    left = [candidate for candidate in left if candidate.file.filename not in refusals]
+    passed_over = count_latest(left, filters.keep_latest, fit, filters.origin_of("keep-latest") or rule.origin)
+    kept = [candidate for candidate in left if candidate.file.filename not in passed_over]
+    return Opinion(
+        origin=rule.origin,
+        specifier=rule.specifier,
+        refusals=refusals | passed_over,
+        counts=tell_counts(kept, [c for c in left if c.file.filename in passed_over], fit),
+        max_file_size=filters.max_file_size,
+        is_glob=rule.is_glob,
+        is_moot=not fit.every,
     )
-    return chosen, refusals
 
 
-def _find_veto(candidate: Candidate, wants: Wants) -> Excluded | None:
-    """What keeps a file out whoever wants it."""
-    name = candidate.file.filename
-    vetoes = [
-        Excluded(filename=name, reason=Reason.EXCLUDED, detail=exclude.origin.text, origin=exclude.origin)
-        for exclude in wants.excludes
-        if exclude.specifier.contains(candidate.version, prereleases=True)
-    ]
-    return nearest(vetoes) if vetoes else None
+def ask_pin(pin: Pin, candidates: Sequence[Candidate], wants: Wants) -> Opinion:
+    """The opinion of an entry of a lock file; it is exact, so a pre-release is as good as any."""
+    filters = wants.filters
+    fit = Fit(filters.environments, pin.marker, pin.marker_extras, pin.marker_groups)
+    locked = Locked(pin)
+
+    def judge(candidate: Candidate) -> Excluded | None:
+        if not fit.every:
+            return candidate.leave_out(Reason.MARKER, pin.marker or "", pin.origin)
+        if (refusal := check_lock(candidate, pin, locked)) is not None:
+            return refusal
+        if candidate.file.yanked and filters.yanked is YankedPolicy.EXCLUDE:
+            return candidate.leave_out(Reason.YANKED, filters.yanked.value, filters.origin_of("yanked") or pin.origin)
+        return (
+            check_type(candidate, filters, pin.origin)
+            or check_environment(candidate, filters, fit, pin.origin)
+            or check_policy(candidate, filters, wants, pin.origin)
+            or check_removed(candidate, wants, pin.origin)
+        )
+
+    refusals = _collect(candidates, judge)
+    left = [candidate for candidate in candidates if candidate.file.filename not in refusals]
+    refusals |= drop_sdists(left, filters, fit, pin.origin)
+    return Opinion(
+        origin=pin.origin,
+        specifier=pin.specifier,
+        refusals=refusals,
+        max_file_size=filters.max_file_size,
+        is_moot=not fit.every,
+    )
+
+
+def ask_file(rule: FileRule, candidates: Sequence[Candidate], wants: Wants) -> Opinion:
+    """The opinion of an entry of ``files``: what is named is wanted whatever its kind, unless it is forbidden."""
+    filters = wants.filters
+
+    def judge(candidate: Candidate) -> Excluded | None:
+        if not fnmatchcase(candidate.file.filename, rule.pattern):
+            return candidate.leave_out(Reason.FILE_NAME, rule.pattern, rule.origin)
+        if candidate.file.yanked and filters.yanked is YankedPolicy.EXCLUDE:
+            return candidate.leave_out(Reason.YANKED, filters.yanked.value, filters.origin_of("yanked") or rule.origin)
+        policy = check_policy(candidate, filters, wants, rule.origin)
+        return policy or check_removed(candidate, wants, rule.origin)
+
+    refusals = _collect(candidates, judge)
+    return Opinion(
+        origin=rule.origin,
+        specifier=SpecifierSet(),
+        refusals=refusals,
+        max_file_size=filters.max_file_size,
+        names_files=True,
+    )
+
+
+def _collect(candidates: Sequence[Candidate], judge: Callable[[Candidate], Excluded | None]) -> dict[str, Excluded]:
+    verdicts = ((candidate.file.filename, judge(candidate)) for candidate in candidates)
+    return {filename: refusal for filename, refusal in verdicts if refusal is not None}

@@ -1,61 +1,53 @@
-"""Rules and a project's page → the chosen files, and every other with the reason why it was left out."""
+"""A project's page and what the spec says of it → the decision."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from pymirror.selection.candidates import understand
+from pymirror.selection.candidates import Candidate, understand
 from pymirror.selection.explain import find_unmet
-from pymirror.selection.model import Chosen, Excluded, Refused, Selection, Wants
-from pymirror.selection.rules import Rule, judge
-from pymirror.simple.model import ProjectDetail
-from pymirror.spec.model import Origin, Spec
+from pymirror.selection.judge import ask_all, judge
+from pymirror.selection.model import Chosen, Excluded, Refused, Selection, Verdict, Wants
+from pymirror.simple.model import File, ProjectDetail
 
 
-def wants_of(spec: Spec, project: NormalizedName) -> Wants:
-    """What ``spec`` says of ``project``."""
-    return Wants(
-        project=project,
-        rules=tuple(rule for rule in spec.rules if rule.project == project),
-        pins=tuple(pin for pin in spec.pins if pin.project == project),
-        excludes=tuple(rule for rule in spec.excludes if rule.matches_project(project)),
-        package_types=spec.package_types,
-        yanked=spec.yanked,
-        require_hashes=spec.require_hashes,
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """A page judged file by file: ``excluded`` are the entries that are no distribution of the project."""
+
+    verdicts: tuple[tuple[Candidate, Verdict], ...]
+    selection: Selection
 
 
-def select(wants: Wants, detail: ProjectDetail, *, page_url: str) -> Selection:
-    """The files of ``detail``, which was read from ``page_url``, that ``wants`` asks for."""
+def select(wants: Wants, detail: ProjectDetail, *, page_url: str, published: Sequence[File] = ()) -> Selection:
+    """The files of ``detail``, which was read from ``page_url``, that ``wants`` asks for.
+
+    ``published`` are those that the mirror has: what upstream lists no more is judged too.
+    """
+    return examine(wants, detail, page_url=page_url, published=published).selection
+
+
+def examine(wants: Wants, detail: ProjectDetail, *, page_url: str, published: Sequence[File] = ()) -> Judgement:
+    """:func:`select`, with what every rule said of every file."""
     excluded: list[Excluded] = []
-    candidates = list(understand(wants.project, detail, page_url, excluded))
-    rules = [Rule(rule, candidates) for rule in wants.rules]
-    chosen: list[Chosen] = []
-    refused: list[Refused] = []
-    refusals: dict[Origin, list[Excluded]] = defaultdict(list)
-    for candidate in candidates:
-        verdict, misses = judge(candidate, wants, rules)
-        if isinstance(verdict, Chosen):
-            chosen.append(verdict)
-        elif isinstance(verdict, Refused):
-            refused.append(verdict)
-        else:
-            excluded.append(verdict)
-        for origin, refusal in misses:
-            refusals[origin].append(refusal)
-    chosen.sort(key=_order)
-    return Selection(
+    candidates = list(understand(wants.project, detail, page_url, published, excluded))
+    opinions = ask_all(wants, candidates)
+    verdicts = [judge(candidate, opinions, wants) for candidate in candidates]
+    outcomes = [verdict.outcome for verdict in verdicts]
+    excluded += [outcome for outcome in outcomes if isinstance(outcome, Excluded)]
+    selection = Selection(
         project=wants.project,
-        chosen=tuple(chosen),
+        chosen=tuple(sorted((item for item in outcomes if isinstance(item, Chosen)), key=_order)),
         excluded=tuple(sorted(excluded, key=lambda item: (item.filename, item.reason))),
-        unmet=tuple(find_unmet(wants, [*chosen, *refused], refusals, candidates)),
-        refused=tuple(sorted(refused, key=lambda item: item.filename)),
+        unmet=tuple(find_unmet(wants, detail, candidates, opinions, verdicts)),
+        refused=tuple(sorted((o for o in outcomes if isinstance(o, Refused)), key=lambda item: item.filename)),
         status=detail.status,
         status_reason=detail.status_reason,
     )
+    return Judgement(verdicts=tuple(zip(candidates, verdicts, strict=True)), selection=selection)
 
 
 def _order(chosen: Chosen) -> tuple[Version, str]:

@@ -27,7 +27,8 @@ class File(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An entry of a project page: one distribution file.
 
     ``url`` is absolute and has no fragment. ``yanked`` is PEP 592's: the reason where there is one.
-    ``core_metadata`` is PEP 658's: ``None`` where the page does not say.
+    ``core_metadata`` is PEP 658's: ``None`` where the page does not say. ``probable_size`` is what the file's server
+    said where the page has no size: enough to plan with, and nothing to verify by.
     """
 
     filename: str
@@ -40,6 +41,12 @@ class File(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     core_metadata: bool | Hashes | None = None
     gpg_sig: bool | None = None
     provenance: str | None = None
+    probable_size: int | None = None
+
+    @property
+    def expected_size(self) -> int | None:
+        """Bytes, by the page or else by the file's server."""
+        return self.size if self.size is not None else self.probable_size
 
     @property
     def sha256(self) -> str | None:

@@ -6,6 +6,7 @@ types of :mod:`pymirror.spec.schema`.
 
 from __future__ import annotations
 
+import datetime
 import difflib
 import re
 import types
@@ -27,14 +28,16 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _PLAIN_TAGS = frozenset({"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"})
 _SECRET_KEYS = frozenset({"url", "username", "password"})  # never repeated in a message
 _QUOTE_HINT = 'a value that begins with one of > < * & ! | % @ ` needs quotes: ">=1.0", "*-nightly"'
+_BARE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._/<>=!~,\[\]+-]*[A-Za-z0-9._/\]*])?")
 _MISSING = object()
 
 
 class Reading:
     """One document while it is read: collects problems, and remembers where each value stands."""
 
-    def __init__(self, file: str, environ: Mapping[str, str]) -> None:
+    def __init__(self, file: str, environ: Mapping[str, str], *, has_keys: bool = True) -> None:
         self.file = file
+        self._has_keys = has_keys
         self.problems: list[Problem] = []
         self._environ = environ
         self._lines: dict[Path, int] = {}
@@ -45,13 +48,23 @@ class Reading:
             path = path[:-1]
         return self._lines.get(path)
 
+    def place(self, path: Path, line: int) -> None:
+        """Remembers the line of a value of a document that is no YAML."""
+        self._lines[path] = line
+
     def is_given(self, path: Path) -> bool:
         """Whether the document has something at ``path``, right or wrong."""
         return path in self._lines
 
     def add(self, path: Path, message: str, hint: str | None = None) -> None:
         self.problems.append(
-            Problem(file=self.file, line=self.line_of(path), key=spell(path), message=message, hint=hint)
+            Problem(
+                file=self.file,
+                line=self.line_of(path),
+                key=spell(path) if self._has_keys else "",
+                message=message,
+                hint=hint,
+            )
         )
 
     # ── text → nodes ────────────────────────────────────────────────────────────────────────────
@@ -118,7 +131,8 @@ class Reading:
             elif get_origin(option) is list and isinstance(node, yaml.SequenceNode):
                 (item_type,) = get_args(option)
                 items = [self.read(item, item_type, (*path, index)) for index, item in enumerate(node.value)]
-                return [item for item in items if item is not _MISSING]
+                good = [item for item in items if item is not _MISSING]
+                return good if good or not items else _MISSING  # a list that nothing is left of is not an empty one
         if isinstance(node, yaml.ScalarNode):
             return self._read_scalar(node, expected, path)
         return self._refuse(node, expected, path)
@@ -152,16 +166,21 @@ class Reading:
         constructor = yaml.SafeLoader("")
         try:
             value = constructor.construct_object(node)
+            if isinstance(value, datetime.date) and str in _options(expected):
+                value = node.value  # YAML makes dates of what looks like one
         except (yaml.YAMLError, ValueError, OverflowError, LookupError, AttributeError, TypeError):
             value = None  # an unknown tag, a date that is none: PyYAML raises whatever comes
         if value is None:
             return self._refuse(node, expected, path)
+        is_substituted = False
         if isinstance(value, str):
-            value = self._substitute(value, path)
+            given, value = value, self._substitute(value, path)
             if value is _MISSING:
                 return _MISSING
+            is_substituted = value != given
         try:
-            return msgspec.convert(value, expected)
+            # A variable is text; where a number or a truth value is expected, it is read as one.
+            return msgspec.convert(value, expected, strict=not (is_substituted and str not in _options(expected)))
         except msgspec.ValidationError:
             return self._refuse(node, expected, path, value)
 
@@ -188,11 +207,23 @@ class Reading:
             if str in _options(expected) and value is not _MISSING and not isinstance(value, str):
                 hint = "put it in quotes" if got == "something else" else f"put it in quotes: {got}"
             elif choices := _choices(expected):
-                hint = suggest(node.value, choices)
+                hint = _suggest_choice(node.value, choices, is_whole=_is_choice_only(expected))
             elif any(get_origin(option) is list for option in _options(expected)) and got != "nothing":
                 hint = f"write it as a list: [{got[1:-1]}]"
         self.add(path, f"expected {wanted}, got {got}", hint)
         return _MISSING
+
+
+def write_scalar(text: str) -> str:
+    """``text`` as YAML that is read back as this very text: bare where that is so, else in quotes."""
+    try:
+        is_bare = bool(_BARE.fullmatch(text)) and yaml.safe_load(text) == text
+    except (yaml.YAMLError, ValueError):
+        is_bare = False
+    if is_bare:
+        return text
+    quoted: str = yaml.safe_dump(text, default_style='"', width=1_000_000_000, allow_unicode=True)
+    return quoted.rstrip("\n")
 
 
 def spell(path: Path) -> str:
@@ -215,6 +246,16 @@ def suggest(word: str, known: typing.Iterable[str]) -> str:
     if close:
         return f'did you mean "{close[0]}"?'
     return f"known: {', '.join(sorted(known))}"
+
+
+def _suggest_choice(word: str, choices: list[str], *, is_whole: bool) -> str | None:
+    """The word that may be meant; where other things than words are allowed, only one that comes near."""
+    hint = suggest(word, choices)
+    return hint if is_whole or hint.startswith("did you mean") else None
+
+
+def _is_choice_only(expected: Any) -> bool:
+    return all(get_origin(option) is typing.Literal for option in _options(expected))
 
 
 def _children(node: yaml.Node) -> list[yaml.Node]:

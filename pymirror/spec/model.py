@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from pymirror.environment import Environment
 
 
 class PackageType(enum.StrEnum):
@@ -35,30 +40,120 @@ class YankedPolicy(enum.StrEnum):
     EXCLUDE = "exclude"
 
 
+class SdistPolicy(enum.StrEnum):
+    """Which sdists are kept, where the package types have them at all."""
+
+    ALL = "all"
+    FALLBACK = "fallback"  # those of releases that have no wheel for one of the environments
+
+
+class RemovalPolicy(enum.StrEnum):
+    """What becomes of a published file that upstream lists no more."""
+
+    QUARANTINE = "quarantine"  # off the pages at once, deleted by ``prune`` after QUARANTINE_DAYS
+    KEEP = "keep"
+    DROP = "drop"
+
+
+class ReleaseLine(enum.StrEnum):
+    """What releases have in common that make up a line."""
+
+    MAJOR = "major"
+    MINOR = "minor"
+
+
+QUARANTINE_DAYS = 14
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Origin:
-    """Where a rule stands: ``mirror.yaml:12`` and, for messages, its key or text."""
+    """Where a rule stands: ``mirror.yaml:12`` and, for messages, its key or text.
+
+    ``parent`` is what named the file that it stands in: the line of ``lockfiles`` or ``include``, or of a ``-r``.
+    """
 
     file: str
     line: int | None
     text: str
+    parent: Origin | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return self.file if self.line is None else f"{self.file}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProjectRule:
-    """An entry of ``projects``: keep the files of one project that meet all of this."""
+class KeepLatest:
+    """How many releases are kept: the newest ``count`` of all, or of each release line (``1.2`` of ``1.2.3``)."""
 
-    project: NormalizedName
+    count: int
+    per: ReleaseLine | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cutoff:
+    """A moment, or an age that becomes one when a run begins: a cooldown."""
+
+    text: str
+    moment: datetime | None = None
+    age_seconds: float = 0.0
+
+    def at(self, now: datetime) -> datetime:
+        """The moment, for a run that begins ``now`` (aware UTC)."""
+        if self.moment is not None:
+            return self.moment
+        try:
+            return now - timedelta(seconds=self.age_seconds)
+        except OverflowError:
+            return datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """Which files of the wanted releases are kept: the top-level keys of the spec, or a project's own.
+
+    ``environments`` is ``None`` where every wheel is kept. ``origins`` are (key, where it was given) of those keys
+    that were.
+    """
+
+    package_types: frozenset[PackageType] = frozenset({PackageType.BDIST_WHEEL, PackageType.SDIST})
+    prereleases: bool = False
+    yanked: YankedPolicy = YankedPolicy.PINNED
+    sdists: SdistPolicy = SdistPolicy.ALL
+    environments: tuple[Environment, ...] | None = None
+    keep_latest: KeepLatest | None = None
+    exclude_newer: Cutoff | None = None
+    exclude_older: Cutoff | None = None
+    max_file_size: int | None = None
+    origins: tuple[tuple[str, Origin], ...] = ()
+
+    def origin_of(self, key: str) -> Origin | None:
+        """Where ``key`` was given; ``None`` where it has its default."""
+        return next((origin for name, origin in self.origins if name == key), None)
+
+    def without_times(self) -> Filters:
+        """The same for a file of which nothing is known but its name."""
+        return replace(self, exclude_newer=None, exclude_older=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectRule:
+    """An entry of ``projects``: keep the files of one project that meet all of this.
+
+    ``pattern`` is a normalized name, or a glob over those that upstream lists. ``files`` are globs over file names,
+    one of which a file must match; none means every file.
+    """
+
+    pattern: str
     specifier: SpecifierSet
-    package_types: frozenset[PackageType]
-    prereleases: bool
-    yanked: YankedPolicy
+    filters: Filters
     origin: Origin
     extras: frozenset[str] = frozenset()
     marker: str | None = None
+    files: tuple[str, ...] = ()
+
+    @property
+    def is_glob(self) -> bool:
+        return is_glob(self.pattern)
 
     @property
     def is_exact(self) -> bool:
@@ -70,38 +165,76 @@ class ProjectRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pin:
-    """A line of a lock file: one version of one project, and the files of it that are allowed.
+class FileRule:
+    """An entry of ``files``: one file of a project, or those that a glob names, whatever their version."""
 
-    ``hashes`` are (algorithm, lower-case hex digest); none means every file of the version.
+    project: NormalizedName
+    pattern: str
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedFile:
+    """A file that a lock names, and its hashes: (algorithm, lower-case hex digest)."""
+
+    filename: str
+    hashes: frozenset[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """An entry of a lock file: one version of one project, and the files of it that are allowed.
+
+    ``hashes`` are (algorithm, lower-case hex digest), where the lock names no files; none means every file of the
+    version. ``files`` are those that the lock names: then these and no others are meant, whatever their version.
+    ``marker`` holds with all of ``marker_extras`` and ``marker_groups``, those of the lock (PEP 751), switched on.
+    ``required_by`` are the projects of the same lock that need this one, where the lock says so.
     """
 
     project: NormalizedName
     specifier: SpecifierSet
     origin: Origin
     hashes: frozenset[tuple[str, str]] = frozenset()
+    files: tuple[LockedFile, ...] = ()
     extras: frozenset[str] = frozenset()
     marker: str | None = None
+    marker_extras: frozenset[str] = frozenset()
+    marker_groups: frozenset[str] = frozenset()
+    required_by: tuple[NormalizedName, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unservable:
-    """A line of a lock file that no index can serve: editable, version control, a URL or a local path."""
+    """An entry of a lock file that no index can serve: editable, version control, a URL or a local path.
+
+    ``project`` and ``line`` (its text, which may hold a credential) are what ``ignore`` is compared with.
+    """
 
     origin: Origin
     problem: str
+    project: NormalizedName | None = None
+    line: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExcludeRule:
-    """An entry of ``exclude``: always wins. ``pattern`` is a normalized name, or a glob over such names."""
+class ReleaseRule:
+    """An entry of ``exclude``, ``exclude-from`` or ``allow-newer``: releases, or files of theirs.
+
+    ``pattern`` is a normalized name, or a glob over such names; ``files`` are globs over file names, none means all.
+    """
 
     pattern: str
     specifier: SpecifierSet
     origin: Origin
+    files: tuple[str, ...] = ()
+    reason: str | None = None
 
     def matches_project(self, project: NormalizedName) -> bool:
         return fnmatchcase(project, self.pattern)
+
+    def matches(self, filename: str, version: Version) -> bool:
+        """Whether a file of a project that matches is meant."""
+        return self.specifier.contains(version, prereleases=True) and matches_any(filename, self.files)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,23 +270,34 @@ class Network:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
-    """Everything that was asked, with every file that the spec names already read."""
+    """Everything that was asked, with every file that the spec names already read.
+
+    ``filters`` are the top-level ones, which hold for the entries of lock files and of ``files`` too.
+    """
 
     path: Path
     output: Path
     upstreams: tuple[Upstream, ...]
     rules: tuple[ProjectRule, ...]
     pins: tuple[Pin, ...]
+    files: tuple[FileRule, ...]
     unservable: tuple[Unservable, ...]
-    excludes: tuple[ExcludeRule, ...]
-    package_types: frozenset[PackageType]
-    yanked: YankedPolicy
+    excludes: tuple[ReleaseRule, ...]
+    allow_newer: tuple[ReleaseRule, ...]
+    filters: Filters
     network: Network
     require_hashes: bool
+    on_upstream_removal: RemovalPolicy
+    max_total_size: int | None = None
 
     def projects(self) -> tuple[NormalizedName, ...]:
-        """Every project that a rule or a pin names, in order of name."""
-        return tuple(sorted({rule.project for rule in self.rules} | {pin.project for pin in self.pins}))
+        """Every project that a rule, a pin or a file names, in order of name."""
+        named = {NormalizedName(rule.pattern) for rule in self.rules if not rule.is_glob}
+        return tuple(sorted(named | {pin.project for pin in self.pins} | {rule.project for rule in self.files}))
+
+    def globs(self) -> tuple[str, ...]:
+        """The patterns of ``projects`` that are to be compared with upstream's list."""
+        return tuple(sorted({rule.pattern for rule in self.rules if rule.is_glob}))
 
     def upstream_of(self, project: NormalizedName) -> Upstream | None:
         """The one upstream that ``project`` comes from; ``None`` is the default index.
@@ -165,3 +309,13 @@ class Spec:
             if upstream.claims(project):
                 return upstream
         return next((upstream for upstream in self.upstreams if not upstream.projects), None)
+
+
+def is_glob(pattern: str) -> bool:
+    """Whether ``pattern`` stands for more than one name."""
+    return any(sign in pattern for sign in "*?[")
+
+
+def matches_any(filename: str, globs: Sequence[str]) -> bool:
+    """Whether one of ``globs`` is that of ``filename``; where there are none, every file is meant."""
+    return not globs or any(fnmatchcase(filename, pattern) for pattern in globs)

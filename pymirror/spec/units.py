@@ -12,6 +12,7 @@ _SECONDS = {
     **dict.fromkeys(("h", "hour", "hours"), 3600),
     **dict.fromkeys(("d", "day", "days"), 86_400),
     **dict.fromkeys(("w", "week", "weeks"), 604_800),
+    **dict.fromkeys(("y", "year", "years"), 365 * 86_400),
 }
 
 _BYTES = {

@@ -1,0 +1,241 @@
+"""Asking upstream: which projects a pattern stands for, their pages, and the sizes that the pages do not tell."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from packaging.utils import NormalizedName
+
+from pymirror.commands.ports import Ports
+from pymirror.credentials import Credentials
+from pymirror.default_index import find_default_upstream
+from pymirror.errors import EmptyPageError, PymirrorError, RequestError, StorageError
+from pymirror.plan import Failure
+from pymirror.simple.model import File
+from pymirror.spec.model import Origin, Spec, Upstream
+from pymirror.state import CachedList, PageCache
+from pymirror.transport import Transport
+from pymirror.upstream import FetchedPage, Index
+from pymirror.workers import run_ordered
+
+
+@dataclass(slots=True, kw_only=True)
+class Routes:
+    """Where each wanted project comes from.
+
+    ``vanished`` are published projects that only a pattern wants and that upstream lists no more.
+    """
+
+    upstreams: dict[NormalizedName, Upstream] = field(default_factory=dict)
+    vanished: list[NormalizedName] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missed:
+    """A page that could not be had; ``is_nothing`` where upstream says that the project has no files."""
+
+    problem: str
+    is_nothing: bool = False
+
+
+class Asking:
+    """The upstreams of a spec during one run; ``lists`` are what is to be remembered when it has succeeded."""
+
+    def __init__(self, spec: Spec, ports: Ports) -> None:
+        self._spec = spec
+        self._ports = ports
+        self._default = find_default_upstream(ports.environ) if _needs_default(spec) else None
+        upstreams = [*spec.upstreams, *([self._default] if self._default else [])]
+        self._upstreams = upstreams
+        self.transport = Transport(spec.network, Credentials(upstreams, ports.environ), ports.stop)
+        self._indexes: dict[str, Index] = {}
+        self.lists: list[tuple[PageCache, CachedList]] = []
+
+    def close(self) -> None:
+        self.transport.close()
+
+    def index_of(self, upstream: Upstream) -> Index:
+        if upstream.url not in self._indexes:
+            self._indexes[upstream.url] = Index(
+                upstream,
+                transport=self.transport,
+                cache=PageCache(self._ports.storage, upstream.url),
+                network=self._spec.network,
+                progress=self._ports.progress,
+            )
+        return self._indexes[upstream.url]
+
+    def _upstream_of(self, project: NormalizedName) -> Upstream | None:
+        return self._spec.upstream_of(project) or self._default
+
+    # ── which projects ──────────────────────────────────────────────────────────────────────────
+
+    def route(self, published: Iterable[str]) -> Routes:
+        """Every project that the spec names, and those that its patterns match in upstream's list.
+
+        Where a list cannot be had, the patterns stand for what is ``published``: an error empties nothing.
+        """
+        routes = Routes()
+        for project in self._spec.projects():
+            self._add(routes, project)
+        globs = self._spec.globs()
+        if not globs:
+            return routes
+        self._ports.progress.phase("reading lists of projects", items=0)
+        names = [NormalizedName(name) for name in published]
+        matched: set[str] = set()
+        for upstream in self._upstreams:
+            asked = self._globs_for(upstream, globs)
+            if asked:
+                matched |= self._route_globs(routes, upstream, asked, names)
+        if not routes.failures:
+            rules = (rule for rule in self._spec.rules if rule.is_glob and rule.pattern not in matched)
+            routes.failures += [_unmatched(rule.origin) for rule in rules]
+        return routes
+
+    def route_one(self, project: NormalizedName, published: Iterable[str]) -> Routes:
+        """``project`` alone, where the spec wants it."""
+        is_matched = any(fnmatchcase(project, glob) for glob in self._spec.globs())
+        if not is_matched or project in self._spec.projects():
+            routes = Routes()
+            if project in self._spec.projects():
+                self._add(routes, project)
+            return routes
+        routes = self.route(published)
+        routes.upstreams = {name: upstream for name, upstream in routes.upstreams.items() if name == project}
+        routes.vanished = [name for name in routes.vanished if name == project]
+        routes.failures = []
+        return routes
+
+    def _route_globs(
+        self, routes: Routes, upstream: Upstream, globs: Sequence[str], published: Sequence[NormalizedName]
+    ) -> set[str]:
+        """Adds what ``globs`` match on ``upstream``; the patterns that did."""
+        fetched = self._fetch_list(upstream)
+        if isinstance(fetched, Failure):
+            routes.failures.append(fetched)
+        listed = published if isinstance(fetched, Failure) else [NormalizedName(name) for name in fetched]
+        matched: set[str] = set()
+        for name in listed:
+            hits = [glob for glob in globs if fnmatchcase(name, glob)]
+            if hits and self._upstream_of(name) is upstream:
+                matched.update(hits)
+                self._add(routes, name)
+        if not isinstance(fetched, Failure):
+            known = frozenset(listed)
+            gone = (name for name in published if name not in known and name not in routes.upstreams)
+            routes.vanished += [
+                name
+                for name in gone
+                if self._upstream_of(name) is upstream and any(fnmatchcase(name, glob) for glob in globs)
+            ]
+        return matched
+
+    def _fetch_list(self, upstream: Upstream) -> tuple[str, ...] | Failure:
+        index = self.index_of(upstream)
+        what = f"the list of projects of {upstream.name}"
+        try:
+            fetched = index.fetch_list()
+        except StorageError:
+            raise
+        except PymirrorError as error:
+            self._ports.stop.check()
+            return Failure(project="", what=what, problem=str(error))
+        except Exception as error:  # noqa: BLE001 - whatever the list brings up must not cost the named projects
+            return Failure(project="", what=what, problem=f"unexpected {type(error).__name__}")
+        if fetched.to_remember is not None:
+            self.lists.append((index.cache, fetched.to_remember))
+        return fetched.projects
+
+    def _add(self, routes: Routes, project: NormalizedName) -> None:
+        upstream = self._upstream_of(project)
+        if upstream is not None:  # there is a default wherever one is needed
+            routes.upstreams[project] = upstream
+
+    def _globs_for(self, upstream: Upstream, globs: Iterable[str]) -> list[str]:
+        """The patterns that may match a project of this upstream, and not only those that an earlier one claims."""
+        claimed: set[str] = set()
+        for each in self._upstreams:
+            if each is upstream:
+                break
+            claimed.update(each.projects)
+        if not upstream.projects:  # asked last, for what no other claims
+            claimed = {pattern for each in self._upstreams for pattern in each.projects}
+        return [glob for glob in globs if glob not in claimed]
+
+    # ── their pages ─────────────────────────────────────────────────────────────────────────────
+
+    def fetch_pages(
+        self, routes: Mapping[NormalizedName, Upstream]
+    ) -> Iterator[tuple[NormalizedName, Index, FetchedPage | Missed]]:
+        """The page of each project, in order, or why it could not be had."""
+
+        def fetch(project: NormalizedName) -> FetchedPage | Missed:
+            try:
+                return self.index_of(routes[project]).fetch(project)
+            except StorageError:
+                raise
+            except PymirrorError as error:
+                self._ports.stop.check()
+                is_gone = isinstance(error, RequestError) and error.status in (404, 410)
+                return Missed(problem=str(error), is_nothing=is_gone or isinstance(error, EmptyPageError))
+            except Exception as error:  # noqa: BLE001 - whatever one page brings up must not cost the others
+                return Missed(problem=f"unexpected {type(error).__name__}")
+            finally:
+                self._ports.progress.item()
+
+        for upstream in routes.values():
+            self.index_of(upstream)  # before the threads share them
+        self._ports.progress.phase("reading pages", items=len(routes))
+        threads = self._spec.network.connections
+        for project, result in run_ordered(list(routes), fetch, threads=threads, stop=self._ports.stop):
+            yield project, self.index_of(routes[project]), result
+
+    # ── sizes ───────────────────────────────────────────────────────────────────────────────────
+
+    def fetch_sizes(self, files: list[tuple[Index, File]]) -> dict[str, int]:
+        """The bytes behind each URL, as far as their servers say."""
+
+        def fetch(item: tuple[Index, File]) -> int | None:
+            index, file = item
+            try:
+                return index.fetch_size(file.url)
+            except StorageError:
+                raise
+            except PymirrorError as error:
+                self._ports.stop.check()
+                self._ports.progress.note(f"the size of {file.filename} cannot be had: {error}")
+                return None
+            finally:
+                self._ports.progress.item()
+
+        if not files:
+            return {}
+        self._ports.progress.phase("asking for sizes", items=len(files))
+        threads = self._spec.network.connections
+        found = run_ordered(files, fetch, threads=threads, stop=self._ports.stop)
+        return {file.url: size for (_, file), size in found if size is not None}
+
+
+@contextlib.contextmanager
+def open_asking(spec: Spec, ports: Ports) -> Iterator[Asking]:
+    """The upstreams of ``spec``. Raises :class:`ConfigurationError` before anything is asked."""
+    with contextlib.closing(Asking(spec, ports)) as asking:
+        yield asking
+
+
+def _needs_default(spec: Spec) -> bool:
+    if any(not upstream.projects for upstream in spec.upstreams):
+        return False
+    claimed = {pattern for upstream in spec.upstreams for pattern in upstream.projects}
+    return any(glob not in claimed for glob in spec.globs()) or any(
+        spec.upstream_of(project) is None for project in spec.projects()
+    )
+
+
+def _unmatched(origin: Origin) -> Failure:
+    return Failure(project="", what=f"{origin.text} ({origin})", problem="no project of upstream matches the pattern")

@@ -1,0 +1,25 @@
+"""What every command works with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from pymirror.progress import Progress
+from pymirror.storage.interface import Storage
+from pymirror.workers import Stop
+
+DISK_THREADS = 8
+"""Threads that read and hash files: enough for fast disks, few enough for slow ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """What a command works with; the command line makes it once. ``now`` is when the run began (aware UTC)."""
+
+    storage: Storage
+    environ: Mapping[str, str]
+    progress: Progress
+    stop: Stop
+    now: datetime

@@ -1,0 +1,103 @@
+"""The selection of every page; where the spec limits sizes, those that no page tells are asked for on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from pymirror.commands.ask import Asking
+from pymirror.selection import Judgement, Selection, Wants, examine, select
+from pymirror.simple.model import File, Hashes
+from pymirror.snapshot import Snapshot, SnapshotFile
+from pymirror.spec.model import Spec
+from pymirror.upstream import FetchedPage, Index, fill_sizes
+
+_MAX_ROUNDS = 8
+"""A file that turns out too large may let an older one in, whose size is not known either."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Page:
+    """A project while it is decided on. ``published`` are its files in the mirror; without ``index`` it has no page."""
+
+    wants: Wants
+    published: tuple[File, ...]
+    fetched: FetchedPage
+    index: Index | None = None
+
+    def select(self) -> Selection:
+        return select(self.wants, self.fetched.detail, page_url=self.fetched.url, published=self.published)
+
+    def learn(self, sizes: dict[tuple[str, Hashes], int | None], *, remember: bool) -> None:
+        """Puts ``sizes`` into the page; with ``remember``, into what is kept of it too, so that they are asked once."""
+        detail = fill_sizes(self.fetched.detail, sizes)
+        if detail is self.fetched.detail:
+            return
+        if not remember:
+            self.fetched = replace(self.fetched, detail=detail)
+            return
+        remembered = self.fetched.to_remember
+        if remembered is not None:
+            remembered = msgspec.structs.replace(remembered, detail=detail)
+        self.fetched = replace(self.fetched, detail=detail, to_remember=remembered, is_new=True)
+
+
+def examine_page(spec: Spec, asking: Asking, page: Page, previous: Snapshot) -> Judgement:
+    """The decision on one page, with what every rule said of every file."""
+    select_pages(spec, asking, [page], previous)
+    return examine(page.wants, page.fetched.detail, page_url=page.fetched.url, published=page.published)
+
+
+def select_pages(spec: Spec, asking: Asking, pages: Sequence[Page], previous: Snapshot) -> tuple[Selection, ...]:
+    """The decision on each page."""
+    selections = [page.select() for page in pages]
+    limited = [
+        number for number, page in enumerate(pages) if page.index is not None and _limits_sizes(spec, page.wants)
+    ]
+    if not limited:
+        return tuple(selections)
+    known = {(project, file.filename): file for project, file in previous.files()}
+    asked: set[tuple[int, str]] = set()
+    for _ in range(_MAX_ROUNDS):
+        unknown: list[tuple[int, Index, File]] = []
+        for number in limited:
+            files = _find_unknown(pages[number], selections[number], known)
+            index = pages[number].index
+            if index is not None:
+                unknown += [(number, index, file) for file in files if (number, file.url) not in asked]
+        if unknown:
+            asked |= {(number, file.url) for number, _, file in unknown}
+            sizes = asking.fetch_sizes([(index, file) for _, index, file in unknown])
+            for number in {number for number, _, _ in unknown}:
+                files = [file for each, _, file in unknown if each == number]
+                pages[number].learn({(f.filename, f.hashes): sizes.get(f.url) for f in files}, remember=True)
+        for number in limited:
+            selections[number] = pages[number].select()
+        if not unknown:
+            break
+    return tuple(selections)
+
+
+def _find_unknown(page: Page, selection: Selection, known: dict[tuple[str, str], SnapshotFile]) -> list[File]:
+    """The chosen files whose size neither the page nor the mirror tells; what the mirror tells is put into the page."""
+    files = [chosen.file for chosen in selection.chosen if chosen.file.expected_size is None and chosen.file.url]
+    published = {file.filename: known.get((page.wants.project, file.filename)) for file in files}
+    told = {
+        (file.filename, file.hashes): same.size
+        for file in files
+        if (same := published[file.filename]) is not None and _is_same(file, same)
+    }
+    if told:
+        page.learn(dict(told), remember=False)
+    return [file for file in files if (file.filename, file.hashes) not in told]
+
+
+def _is_same(file: File, published: SnapshotFile) -> bool:
+    return file.sha256 == published.sha256 if file.sha256 else file.hashes == published.other_hashes
+
+
+def _limits_sizes(spec: Spec, wants: Wants) -> bool:
+    limits = [wants.filters.max_file_size, *(rule.filters.max_file_size for rule in wants.rules)]
+    return spec.max_total_size is not None or any(limit is not None for limit in limits)

@@ -1,0 +1,114 @@
+"""What the answers of ``why`` look like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pymirror.commands.why_report import Chain, FileAnswer, ReleaseAnswer, SizeReport, Weight, WhyReport
+from pymirror.console.terminal import Terminal, Verbosity, count
+from pymirror.spec.units import format_size
+
+MAX_RELEASES = 20
+MAX_WEIGHTS = 15
+
+
+def show_why(terminal: Terminal, report: WhyReport) -> None:
+    terminal.stop_bars()
+    if not report.is_wanted:
+        terminal.tell(f"{report.subject.project}: out: no line of the spec wants it")
+    if report.status != "active":
+        terminal.tell(f"{report.subject.project}: {report.status} upstream")
+    _show_chains(terminal, "", report.rules)
+    if report.subject.filename is not None or report.subject.specifier is not None:
+        for file in report.files:
+            _show_file(terminal, file)
+        if report.is_wanted and not (report.files or report.failures or report.set_aside):
+            terminal.tell(f"{report.subject.text}: out: upstream has no such file")
+    else:
+        _show_releases(terminal, report.releases)
+    for held in report.set_aside:
+        terminal.tell(
+            f"{held.filename}: out: upstream lists it no more; set aside on {held.since:%Y-%m-%d}, "
+            f"kept until {held.until:%Y-%m-%d %H:%M} UTC"
+        )
+    for failure in report.failures:
+        terminal.tell(f"not had: {failure}")
+    if not report.files:
+        for filename in report.published:
+            terminal.tell(f"{filename}: published now")
+
+
+def _show_chains(terminal: Terminal, indent: str, chains: Sequence[Chain]) -> None:
+    for chain in chains:
+        first, *above = chain.steps
+        excludes = f" excludes it{': ' + chain.reason if chain.reason else ''}" if chain.kind == "excludes" else ""
+        terminal.tell(f"{indent}{first}{excludes}" + "".join(f" ← {step}" for step in above))
+        if chain.required_by:
+            terminal.tell(f"{indent}  needed through {' → '.join(chain.required_by)}")
+
+
+def _show_releases(terminal: Terminal, releases: Sequence[ReleaseAnswer]) -> None:
+    shown = releases if terminal.verbosity >= Verbosity.VERBOSE else releases[:MAX_RELEASES]
+    rows = []
+    for release in shown:
+        why = ", ".join(f"{number} {reason}" for reason, number in release.reasons.items())
+        rules = f" ({'; '.join(release.rules)})" if release.rules and release.files_in < release.files else ""
+        rows.append(
+            [
+                release.version or "no version",
+                "in" if release.files_in else "out",
+                f"{release.files_in} of {count(release.files, 'file')}",
+                format_size(release.size) if release.size else "",
+                f"{why}{rules}",
+            ]
+        )
+    if rows:
+        terminal.table(["release", "", "", "size", "left out"], rows, left=5)
+    if len(shown) < len(releases):
+        terminal.tell(f"… and {len(releases) - len(shown)} older releases (-v lists them, --json too)")
+
+
+def _show_file(terminal: Terminal, file: FileAnswer) -> None:
+    size = f", {format_size(file.size)}" if file.size is not None else ""
+    state = "in" if file.is_in else "out"
+    if file.is_published != file.is_in:
+        state += ", but published now" if file.is_published else ", from the next sync on"
+    if file.is_removed:
+        state += ", listed upstream no more"
+    terminal.tell(f"{file.filename}: {state}{size}")
+    if not file.is_in:
+        detail = f": {file.detail}" if file.detail else ""
+        until = f", until {file.until:%Y-%m-%d %H:%M} UTC" if file.until is not None else ""
+        rule = f" ({file.rule})" if file.rule is not None else ""
+        terminal.tell(f"  left out: {file.reason}{detail}{until}{rule}")
+    _show_chains(terminal, "  wanted by ", file.wanted_by)
+    for refusal in file.refusals:
+        if (refusal.reason, refusal.detail) != (file.reason, file.detail):
+            detail = f": {refusal.detail}" if refusal.detail else ""
+            terminal.tell(f"  not by {refusal.rule}: {refusal.text}: {refusal.reason}{detail}")
+
+
+def show_sizes(terminal: Terminal, report: SizeReport) -> None:
+    terminal.stop_bars()
+    terminal.tell(f"{report.output}: {format_size(report.size)}")
+    _show_weights(terminal, "project", report.projects, report.size)
+    _show_weights(terminal, "release line", report.release_lines, report.size)
+    _show_weights(terminal, "environment", report.environments, report.size)
+
+
+def _show_weights(terminal: Terminal, name: str, weights: Sequence[Weight], total: int) -> None:
+    shown = weights if terminal.verbosity >= Verbosity.VERBOSE else weights[:MAX_WEIGHTS]
+    rows = [
+        [
+            weight.name,
+            format_size(weight.size),
+            f"{100 * weight.size / total:.1f} %" if total else "",
+            format_size(weight.only),
+            str(weight.files),
+        ]
+        for weight in shown
+    ]
+    terminal.tell("")
+    terminal.table([name, "size", "share", "its own", "files"], rows)
+    if len(shown) < len(weights):
+        terminal.tell(f"… and {len(weights) - len(shown)} more (-v lists them, --json too)")

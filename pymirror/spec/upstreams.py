@@ -1,0 +1,124 @@
+"""``upstreams`` and ``network``: where files come from, and the limits of every request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from math import isfinite
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from pymirror.spec.document import Path as KeyPath
+from pymirror.spec.model import Network, Upstream
+from pymirror.spec.part import Part
+from pymirror.spec.schema import UpstreamEntry
+from pymirror.spec.units import parse_duration, parse_size
+
+
+def read_upstreams(parts: Sequence[Part]) -> tuple[Upstream, ...]:
+    """The entries of ``upstreams`` of all documents."""
+    upstreams = []
+    names: set[str] = set()
+    unclaimed = 0
+    for part in parts:
+        for index, entry in enumerate(part.document.upstreams):
+            path: KeyPath = ("upstreams", index)
+            unclaimed += not entry.projects
+            if not entry.projects and unclaimed > 1:
+                problem = "a second upstream without projects: it would never be asked"
+                part.add(path, problem, "say with projects: what comes from it")
+            upstream = _read_upstream(part, entry, path)
+            if upstream is None:
+                continue
+            if upstream.name in names:
+                part.add((*path, "name"), f'a second upstream named "{upstream.name}"', "give each a name:")
+            names.add(upstream.name)
+            upstreams.append(upstream)
+    return tuple(upstreams)
+
+
+def _read_upstream(part: Part, entry: UpstreamEntry, path: KeyPath) -> Upstream | None:
+    upstream = parse_upstream_url(entry.url, name=entry.name)
+    if upstream is None:
+        # The URL may hold a credential, so no message repeats it.
+        part.add((*path, "url"), "not the http(s) URL of an index", "like https://packages.example.com/simple/")
+        return None
+    if entry.password is not None and entry.username is None:
+        part.add((*path, "password"), "a password without a username", "add username:")
+    if entry.username is not None:
+        upstream = replace(upstream, credentials=(entry.username, entry.password))
+    patterns = (part.pattern(text, (*path, "projects", i)) for i, text in enumerate(entry.projects))
+    return replace(upstream, projects=tuple(pattern for pattern in patterns if pattern))
+
+
+def parse_upstream_url(text: str, *, name: str | None = None) -> Upstream | None:
+    """The index at ``text``, its credentials taken out of the URL; ``None`` where it is no such URL."""
+    try:
+        parts = urlsplit(text.strip())
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return None
+    if not host or parts.scheme not in ("http", "https") or port == 0 or parts.query or parts.fragment:
+        return None
+    if not host.isprintable() or " " in host:
+        return None
+    if "@" in parts.path:
+        return None  # the end of a password with a slash in it, which must be written %2F
+    credentials: tuple[str, str | None] | None = None
+    if parts.username is not None:
+        credentials = (unquote(parts.username), None if parts.password is None else unquote(parts.password))
+    folder = parts.path if parts.path.endswith("/") else f"{parts.path}/"
+    return Upstream(
+        name=name or host,
+        url=urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], folder, "", "")),
+        credentials=credentials,
+    )
+
+
+def read_network(parts: Iterable[Part]) -> Network:
+    """The limits under ``network``; each key of a later document goes before that of an earlier one."""
+    network = Network()
+    connections_per_host: int | None = None
+    for part in parts:
+        given = part.document.network
+        if given is None:
+            continue
+        network = replace(
+            network,
+            connections=given.connections or network.connections,
+            timeout_seconds=_seconds(part, "timeout", given.timeout, network.timeout_seconds),
+            page_timeout_seconds=_seconds(part, "page-timeout", given.page_timeout, network.page_timeout_seconds),
+            file_timeout_seconds=_seconds(part, "file-timeout", given.file_timeout, network.file_timeout_seconds),
+            retries=network.retries if given.retries is None else given.retries,
+            max_page_bytes=_size(part, "max-page-size", given.max_page_size, network.max_page_bytes),
+            max_file_bytes=_size(part, "max-file-size", given.max_file_size, network.max_file_bytes),
+        )
+        connections_per_host = given.connections_per_host or connections_per_host
+    return replace(network, connections_per_host=connections_per_host or network.connections)
+
+
+def _seconds(part: Part, key: str, value: str | int | None, otherwise: float) -> float:
+    return _amount(part, key, value, parse_duration, '"30 s", "5 min", "2 h"', otherwise)
+
+
+def _size(part: Part, key: str, value: str | int | None, otherwise: int) -> int:
+    return int(_amount(part, key, value, parse_size, '"500 kB", "2 GB"', otherwise, smallest=1))
+
+
+def _amount(
+    part: Part,
+    key: str,
+    value: str | int | None,
+    parse: Callable[[str], float | None],
+    examples: str,
+    otherwise: float,
+    *,
+    smallest: float = 0.001,
+) -> float:
+    if value is None:
+        return otherwise
+    parsed = parse(str(value))
+    if parsed is None or parsed < smallest or not isfinite(parsed):
+        # The value may come from a variable, so it is not repeated.
+        part.add(("network", key), "not an amount that can be used", f"write {examples}")
+        return otherwise
+    return parsed

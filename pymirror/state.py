@@ -19,7 +19,8 @@ FORMAT = 1  # raised when the parser reads more out of a page than before
 class CachedPage(msgspec.Struct, frozen=True, kw_only=True):
     """A page as it was last fetched: its validators, the digest of its bytes, and what they said.
 
-    ``url`` is what was asked, ``page_url`` where redirects led.
+    ``url`` is what was asked, ``page_url`` where redirects led. ``is_completed`` where the legacy API was asked for
+    what the page lacks, and answered.
     """
 
     url: str
@@ -28,6 +29,7 @@ class CachedPage(msgspec.Struct, frozen=True, kw_only=True):
     last_modified: str | None
     body_sha256: str
     detail: ProjectDetail
+    is_completed: bool = False
     format: int = FORMAT
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 from packaging.utils import NormalizedName, canonicalize_name
@@ -13,6 +13,7 @@ from pymirror.distribution import parse_filename
 from pymirror.errors import EmptyPageError, PageError, RequestError, UnsafeNameError
 from pymirror.layout import check_project
 from pymirror.progress import Progress
+from pymirror.simple.legacy import complete, find_legacy_url, lacks_something, parse_legacy
 from pymirror.simple.model import File, Hashes, ProjectDetail
 from pymirror.simple.parse import ACCEPT, parse_project_detail, parse_project_list
 from pymirror.spec.model import Network, Upstream
@@ -52,6 +53,7 @@ class Index:
         self._transport = transport
         self._network = network
         self._progress = progress
+        self._has_legacy = True
 
     def fetch(self, project: NormalizedName) -> FetchedPage:
         """The page of ``project``. Raises :class:`RequestError` or :class:`PageError`."""
@@ -73,11 +75,42 @@ class Index:
             return page
 
         try:
-            return self._transport.retry(attempt, note=self._progress.note)
+            page = self._transport.retry(attempt, note=self._progress.note)
         except RequestError as error:
             if error.status in (404, 410):
                 raise RequestError(url, "upstream has no such project", status=error.status) from None
             raise
+        return self._complete(page, project)
+
+    def _complete(self, page: FetchedPage, project: NormalizedName) -> FetchedPage:
+        """``page`` with what the upstream's legacy API tells of files and the page does not; asked once for a page."""
+        kept = page.to_remember
+        legacy_url = find_legacy_url(self.upstream.url, project)
+        is_asked = kept is not None and kept.is_completed
+        if is_asked or legacy_url is None or not lacks_something(page.detail):
+            return page
+        told: dict[str, File] = {}
+        try:
+            if self._has_legacy:
+                told = self._transport.retry(lambda: self._ask_legacy(legacy_url), note=self._progress.note)
+        except RequestError as error:
+            if error.status not in (404, 410):
+                self._progress.note(f"what the page of {project} lacks cannot be had: {error}")
+                return page
+            self._has_legacy = False  # it has the project and not this: so it has none of them
+        except PageError as error:
+            self._progress.note(f"what the page of {project} lacks cannot be had: {error}")
+        detail = complete(page.detail, told)
+        if kept is not None:
+            kept = msgspec.structs.replace(kept, detail=detail, is_completed=True)
+        return replace(page, detail=detail, to_remember=kept, is_new=True)
+
+    def _ask_legacy(self, url: str) -> dict[str, File]:
+        timeout = self._network.page_timeout_seconds
+        with self._transport.get(url, headers={"Accept": "application/json"}, timeout_seconds=timeout) as answer:
+            if answer.status != 200:
+                raise PageError(url, f"HTTP {answer.status} is no answer to this question")
+            return parse_legacy(answer.read(max_bytes=self._network.max_page_bytes), url=url)
 
     def fetch_list(self) -> FetchedList:
         """Every project of the upstream, in order. Raises :class:`RequestError` or :class:`PageError`."""

@@ -102,7 +102,8 @@ class LocalIndex:
 
     With ``certificate``, a PEM file that holds the key too, it speaks https. ``credential``, ``user:password``, is
     asked of every request once it is set. ``tells_sizes`` and ``tells_upload_times`` are about the pages; ``listed``
-    are projects that the list names beside those with files; without ``answers_head``, HEAD is told no length.
+    are projects that the list names beside those with files; without ``answers_head``, HEAD is told no length. With
+    ``has_legacy`` there is the legacy JSON API, which tells what the pages need not.
     """
 
     def __init__(
@@ -123,6 +124,7 @@ class LocalIndex:
         self.tells_sizes = True
         self.tells_upload_times = True
         self.answers_head = True
+        self.has_legacy = False
         self.listed: list[str] = []
         self.entries: list[Entry] = []
         self.log: list[Request] = []
@@ -254,6 +256,19 @@ class LocalIndex:
             lines.append(f"<a {attributes}>{escape(entry.filename)}</a><br>")
         return "\n".join([*lines, "</body></html>"]).encode()
 
+    def legacy_json(self, project: str) -> bytes:
+        releases: dict[str, list[dict[str, Any]]] = {}
+        for entry in self.entries:
+            if entry.project == project:
+                told = {
+                    "filename": entry.filename,
+                    "digests": entry.hashes,
+                    "size": entry.size,
+                    "upload_time_iso_8601": entry.upload_time,
+                }
+                releases.setdefault("1", []).append(told)
+        return json.dumps({"info": {}, "releases": releases}).encode()
+
     def projects(self) -> list[str]:
         return sorted({*(entry.project for entry in self.entries), *self.statuses, *self.listed})
 
@@ -324,6 +339,9 @@ class Handler(BaseHTTPRequestHandler):
         match = re.fullmatch(r"/simple/(?:([^/]+)/)?", self.path)
         if match:
             return self._page(index, match[1])
+        legacy = re.fullmatch(r"/pypi/([^/]+)/json", self.path)
+        if legacy and index.has_legacy:
+            return Answer(200, index.legacy_json(legacy[1]), {"Content-Type": "application/json"})
         for entry in index.entries:
             if quote(index.url_path(entry)) == self.path:
                 return self._file(index, entry)

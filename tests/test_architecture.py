@@ -60,6 +60,7 @@ STAGES: tuple[tuple[str, frozenset[str]], ...] = (
         frozenset(
             {
                 "simple",
+                "simple.legacy",
                 "simple.model",
                 "simple.parse",
                 "simple.parse_html",

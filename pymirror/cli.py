@@ -18,8 +18,16 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
+from click.core import ParameterSource
 
-from pymirror.errors import ConfigurationError, ExitCode, InterruptedRunError, PymirrorError, TerminatedError
+from pymirror.errors import (
+    ConfigurationError,
+    ExitCode,
+    InterruptedRunError,
+    PymirrorError,
+    TerminatedError,
+    UsageError,
+)
 from pymirror.spec.units import parse_duration
 
 if TYPE_CHECKING:
@@ -183,10 +191,16 @@ def why_command(question: str | None, spec: Path, quiet: bool, verbose: bool, as
         terminal.json(report.as_json()) if as_json else show_sizes(terminal, report)
         return report.exit_code
 
+    def refuse(_terminal: Terminal, _stop: Stop) -> ExitCode:
+        if size:
+            raise UsageError("--size is about the whole mirror, and takes no question", hint="pymirror why --size SPEC")
+        raise UsageError("name a project, a release or a file, or give --size", hint="like pymirror why numpy")
+
+    is_spec_given = click.get_current_context().get_parameter_source("spec") is not ParameterSource.DEFAULT
+    if (size and is_spec_given) or (question is None and not size):
+        _guard(refuse, quiet=quiet, verbose=verbose, as_json=as_json)
     if size:
         _run(Path(question) if question else spec, weigh, quiet=quiet, verbose=verbose, as_json=as_json)
-    if question is None:
-        raise click.UsageError("name a project, a release or a file, or give --size")
     _run(spec, work, quiet=quiet, verbose=verbose, as_json=as_json)
 
 
@@ -283,12 +297,12 @@ def _guard(start: Callable[[Terminal, Stop], ExitCode], *, quiet: bool, verbose:
     from pymirror.console import Terminal, Verbosity
     from pymirror.workers import Stop
 
-    if quiet and verbose:
-        raise click.UsageError("-q and -v exclude each other")
     stop = Stop()
     _watch_signals(stop)
     terminal = Terminal(Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL)
     try:
+        if quiet and verbose:
+            raise UsageError("-q and -v exclude each other")
         with terminal:
             code = start(terminal, stop)
     except PymirrorError as error:

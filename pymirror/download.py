@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -42,7 +42,7 @@ _OTHER_HASHES = frozenset({"md5", "sha1", "sha224", "sha384", "sha512"})
 class Download:
     """What became of a transfer: a pool file, or the error; or it is larger than the spec allows.
 
-    ``told_size`` are the bytes that the server announced for a file that is too large.
+    ``told_size`` are the bytes of a file that is too large, or at least so many.
     """
 
     file: WantedFile
@@ -79,7 +79,7 @@ class Downloader:
         self._progress = progress
         self._stop = stop
 
-    def download(self, files: tuple[WantedFile, ...]) -> Iterator[Download]:
+    def download(self, files: tuple[WantedFile, ...]) -> Generator[Download, None, None]:
         """Each of ``files``, fetched or failed, in order. A full or broken disk ends the run."""
         results = run_ordered(files, self._download_one, threads=self._network.connections, stop=self._stop)
         for _, result in results:
@@ -139,7 +139,7 @@ class Downloader:
         """Appends the body to the first ``offset`` bytes of ``partial``; the digests of the whole, once verified."""
         sha256, blake2b = hashlib.sha256(), hashlib.blake2b(digest_size=32)
         # Upstream's other hashes count only where it gives no sha256.
-        names = {name for name, _ in file.lock_hashes} | (
+        names = {name for allowed in file.lock_hashes for name, _ in allowed} | (
             {name for name, _ in file.hashes} if not file.sha256 else set()
         )
         others = {name: hashlib.new(name) for name in names & _OTHER_HASHES}
@@ -160,7 +160,7 @@ class Downloader:
                     digest.update(chunk)
         if file.max_size is not None and size > file.max_size:
             partial.unlink()
-            raise TooLargeError(file.filename, None)
+            raise TooLargeError(file.filename, size)
         try:
             digests = {"sha256": sha256.hexdigest(), **{name: digest.hexdigest() for name, digest in others.items()}}
             _verify(file, size, limit, digests, answer)
@@ -251,7 +251,9 @@ def _verify(file: WantedFile, size: int, limit: int, digests: dict[str, str], an
     for name, expected in file.hashes:
         if name in digests and digests[name] != expected:
             raise IntegrityError(f"{name} of {file.filename}", expected=expected, actual=digests[name], url=answer.url)
-    if file.lock_hashes and not any(digests.get(name) == digest for name, digest in file.lock_hashes):
+    for allowed in file.lock_hashes:
+        if any(digests.get(name) == digest for name, digest in allowed):
+            continue
         expected = "one of the lock file's hashes"
         raise IntegrityError(file.filename, expected=expected, actual=f"sha256 {digests['sha256']}", url=answer.url)
 

@@ -14,7 +14,7 @@ from itertools import pairwise
 import msgspec
 
 from pymirror.distribution import parse_filename
-from pymirror.errors import DamagedIndexError, PageError, UnsafeNameError
+from pymirror.errors import DamagedIndexError, PageError, StorageError, UnsafeNameError
 from pymirror.layout import (
     CURRENT,
     HTML_PAGE,
@@ -137,6 +137,20 @@ class History:
             return decode_snapshot(data) if data is not None else None
         except (msgspec.DecodeError, ValueError):
             return None
+
+
+def find_published(storage: Files) -> Snapshot | None:
+    """What the tree holds: as recorded, or, to a user who may not read the private folder, as the pages say.
+
+    ``None`` where nothing was ever published.
+    """
+    history = History(storage)
+    try:
+        return None if history.is_empty() else history.current() or EMPTY
+    except StorageError as error:
+        if not error.is_read_only:
+            raise
+        return read_pages(storage)
 
 
 def read_pages(storage: Files) -> Snapshot | None:

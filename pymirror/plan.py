@@ -5,7 +5,7 @@ Both steps are values in, values out: ``plan`` prints the first, ``sync`` carrie
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name, canonicalize_version
 from packaging.version import Version
 
 from pymirror.errors import ShrinkError
-from pymirror.selection import Chosen, Refused, Selection
+from pymirror.selection import Chosen, LockHashes, Refused, Selection
 from pymirror.simple.model import Hashes
 from pymirror.snapshot import Snapshot, SnapshotFile, SnapshotProject
 from pymirror.spec.model import ReleaseRule
@@ -28,10 +28,10 @@ _LOST = "it was published, is gone or damaged in the pool, and cannot be fetched
 class WantedFile:
     """A file that the next snapshot must hold, as upstream describes it.
 
-    ``lock_hashes`` are those that a lock file allows, where upstream gives none that they could be compared with.
-    ``other_hashes`` are upstream's, where it gives no sha256. One that ``is_refused`` is never had, and holds its
-    release back. ``probable_size`` is to plan with where the page tells none; a file that then turns out larger than
-    ``max_size`` is left out.
+    ``lock_hashes`` are those that lock files allow, where upstream gives none that they could be compared with: the
+    file must have one of each set. ``other_hashes`` are upstream's, where it gives no sha256. One that ``is_refused``
+    is never had, and holds its release back. ``probable_size`` is to plan with where the page tells none; a file that
+    then turns out larger than ``max_size`` is left out.
     """
 
     project: str
@@ -45,7 +45,7 @@ class WantedFile:
     requires_python: str | None
     yanked: bool | str
     upstream_metadata_sha256: str | None = None
-    lock_hashes: frozenset[tuple[str, str]] = frozenset()
+    lock_hashes: frozenset[LockHashes] = frozenset()
     other_hashes: Hashes = ()
     is_refused: bool = False
     probable_size: int | None = None
@@ -109,16 +109,19 @@ def plan_projects(
     failures: Sequence[Failure],
     previous: Snapshot,
     excludes: Sequence[ReleaseRule] = (),
+    aside: Iterable[tuple[str, SnapshotFile]] = (),
 ) -> tuple[tuple[ProjectPlan, ...], tuple[Failure, ...]]:
     """The projects of the next snapshot, and ``failures`` with what was found on the way.
 
     A project named in ``failures`` stays as it is in ``previous``, but for what ``excludes`` name: they always win.
+    ``aside`` are (project, file) that were published, and must not come back with other bytes.
     """
+    withdrawn = {(project, file.filename): file for project, file in aside}
     before = {project.name: project for project in previous.projects}
     found = list(failures)
     projects = [_keep(before[name], excludes) for name in sorted({f.project for f in failures}) if name in before]
     for selection in selections:
-        projects.append(_plan_project(selection, before.get(selection.project), found))
+        projects.append(_plan_project(selection, before.get(selection.project), withdrawn, found))
         found += [
             Failure(project=selection.project, what=f"{unmet.origin.text} ({unmet.origin})", problem=unmet.problem)
             for unmet in selection.unmet
@@ -152,17 +155,6 @@ def make_plan(
         transfer_size=sum(file.expected_size or 0 for file in transfers),
         unknown_sizes=sum(1 for file in transfers if file.expected_size is None),
     )
-
-
-def leave_out(plan: Plan, files: Collection[tuple[str, str]]) -> Plan:
-    """``plan`` without ``files``, (project, file name), which turned out to be too large."""
-    if not files:
-        return plan
-    projects = (
-        replace(each, files=tuple(file for file in each.files if (file.project, file.filename) not in files))
-        for each in plan.projects
-    )
-    return replace(plan, projects=tuple(projects))
 
 
 def make_snapshot(
@@ -208,18 +200,25 @@ def check_shrink(previous: Snapshot, removed: Sequence[tuple[str, str]]) -> None
         raise ShrinkError(removed=len(removed), published=published, examples=examples)
 
 
-def _plan_project(selection: Selection, old: SnapshotProject | None, failures: list[Failure]) -> ProjectPlan:
+def _plan_project(
+    selection: Selection,
+    old: SnapshotProject | None,
+    withdrawn: Mapping[tuple[str, str], SnapshotFile],
+    failures: list[Failure],
+) -> ProjectPlan:
     published = {file.filename: file for file in old.files} if old else {}
     files = []
     for chosen in selection.chosen:
         file = _want(selection.project, chosen)
         known = published.get(file.filename)
-        change = _find_change(known, file) if known is not None else None
-        if known is not None and change is not None:
-            # Promise 7: published files are immutable, whatever upstream says now.
-            problem = f"upstream changed the file: {change}; the old one is kept"
+        was = known or withdrawn.get((selection.project, file.filename))
+        change = _find_change(was, file) if was is not None else None
+        if change is not None:
+            # Promise 7: published files are immutable, whatever upstream says now, and though it hid one for a while.
+            fate = "the old one is kept" if known is not None else "it was withdrawn, and comes back as another"
+            problem = f"upstream changed the file: {change}; {fate}"
             failures.append(Failure(project=selection.project, what=file.filename, problem=problem))
-            file = _rewant(selection.project, known)
+            file = _rewant(selection.project, known) if known is not None else replace(file, url="", is_refused=True)
         elif known is not None and file.sha256 is None:
             # What was published is what is meant, and what it is fetched again by.
             file = replace(file, sha256=known.sha256, hashes=(("sha256", known.sha256),), size=known.size)

@@ -6,12 +6,14 @@ back is in the pool still.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
 import msgspec
 
-from pymirror.errors import UnsafeNameError
+from pymirror.distribution import parse_version
+from pymirror.errors import StorageError, UnsafeNameError
 from pymirror.layout import QUARANTINE, pool_path
 from pymirror.snapshot import SnapshotFile
 from pymirror.spec.model import QUARANTINE_DAYS
@@ -19,18 +21,31 @@ from pymirror.storage.interface import Files
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that was set aside, and when."""
+    """A file that was set aside, and when; because upstream withdrew it, or has quarantined its project (PEP 792)."""
 
     project: str
     file: SnapshotFile
-    since: datetime
+    since: Annotated[datetime, msgspec.Meta(tz=True)]
+    is_quarantined_upstream: bool = False
 
     @property
     def until(self) -> datetime:
-        return self.since + timedelta(days=QUARANTINE_DAYS)
+        try:
+            return self.since + timedelta(days=QUARANTINE_DAYS)
+        except OverflowError:
+            return datetime.max.replace(tzinfo=UTC)
 
     def is_over(self, now: datetime) -> bool:
         return now >= self.until
+
+
+def _is_sound(held: Held) -> bool:
+    """Whether the record names a file of the pool and a version: it may have been tampered with."""
+    try:
+        pool_path(held.file.blake2b, held.file.filename)
+    except UnsafeNameError:
+        return False
+    return parse_version(held.file.version) is not None
 
 
 _decoder = msgspec.json.Decoder(tuple[Held, ...])
@@ -47,16 +62,21 @@ class Quarantine:
         data = self._storage.read(QUARANTINE)
         try:
             entries = _decoder.decode(data) if data is not None else ()
-            return tuple(held for held in entries if pool_path(held.file.blake2b, held.file.filename))
-        except (msgspec.DecodeError, ValueError, UnsafeNameError):
+            return tuple(held for held in entries if _is_sound(held))
+        except (msgspec.DecodeError, ValueError):
             return ()
 
-    def add(self, files: Iterable[tuple[str, SnapshotFile]], *, now: datetime) -> None:
-        """Sets ``files``, (project, file), aside; what is set aside already keeps its time."""
+    def add(self, files: Iterable[tuple[str, SnapshotFile]], *, quarantined: Collection[str], now: datetime) -> None:
+        """Sets ``files``, (project, file), aside; what is set aside already keeps its time.
+
+        ``quarantined`` are the projects that upstream has quarantined.
+        """
         before = self.load()
         known = {(held.project, held.file.path) for held in before}
         new = [
-            Held(project=project, file=file, since=now) for project, file in files if (project, file.path) not in known
+            Held(project=project, file=file, since=now, is_quarantined_upstream=project in quarantined)
+            for project, file in files
+            if (project, file.path) not in known
         ]
         if new:
             self._save([*before, *new])
@@ -84,3 +104,13 @@ class Quarantine:
             self._storage.write(QUARANTINE, msgspec.json.format(msgspec.json.encode(ordered), indent=1) + b"\n")
         else:
             self._storage.remove(QUARANTINE)
+
+
+def load_quarantine(storage: Files) -> tuple[Held, ...]:
+    """What is set aside, as far as the user may read it."""
+    try:
+        return Quarantine(storage).load()
+    except StorageError as error:
+        if not error.is_read_only:
+            raise
+        return ()

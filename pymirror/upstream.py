@@ -146,15 +146,16 @@ class Index:
         return FetchedList(projects=projects, to_remember=to_remember)
 
     def fetch_size(self, url: str) -> int | None:
-        """The bytes of the file at ``url``, as its server says without sending it; ``None`` where it does not."""
+        """The bytes of the file at ``url``, as its server says without sending it; ``None`` where it does not.
 
-        def attempt() -> int | None:
-            headers = {"Accept-Encoding": "identity"}
-            timeout = self._network.page_timeout_seconds
-            with self._transport.get(url, headers=headers, timeout_seconds=timeout, method="HEAD") as answer:
-                return answer.content_length if answer.status == 200 else None
-
-        return self._transport.retry(attempt, note=self._progress.note)
+        Asked once: it is a hint that can be done without. What looks like an error page tells nothing.
+        """
+        headers = {"Accept-Encoding": "identity"}
+        timeout = self._network.page_timeout_seconds
+        with self._transport.get(url, headers=headers, timeout_seconds=timeout, method="HEAD") as answer:
+            is_page = answer.headers.get("content-type", "").lower().startswith("text/html")
+            is_packed = answer.headers.get("content-encoding", "identity") != "identity"
+            return answer.content_length if answer.status == 200 and not is_page and not is_packed else None
 
     def _read(self, answer: Answer, url: str, project: NormalizedName, cached: CachedPage | None) -> FetchedPage | None:
         """``None`` where the answer is that of another page than the remembered one, and must be asked for whole."""

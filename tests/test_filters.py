@@ -762,3 +762,91 @@ def _names(items: Sequence[File]) -> list[str]:
 )
 def test_a_project_is_not_asked_for_when_nothing_of_it_can_be_wanted(wants: Wants, expected: bool) -> None:
     assert is_moot(wants) is expected
+
+
+# ── locks against everything else ───────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("other", [rule(), single("*"), pin("==1.0", line=2), locked(wheel("1.0", sha256=A), line=2)])
+def test_a_mismatch_is_refused_when_something_else_wants_the_file(other: ProjectRule | Pin | FileRule) -> None:
+    selection = run(make_wants(locked(wheel("1.0", sha256=B)), other), wheel("1.0", sha256=A))
+    assert selection.chosen == ()
+    assert [(item.reason, len(item.origins)) for item in selection.refused] == [(Reason.LOCK_MISMATCH, 2)]
+
+
+@pytest.mark.parametrize(
+    "wants",
+    [
+        make_wants(locked(WIN), exclude()),
+        make_wants(locked(WIN), exclude(files=("*.whl",))),
+        make_wants(locked(WIN), types=frozenset({PackageType.SDIST})),
+        make_wants(locked(WIN), filters=ON_LINUX),
+        make_wants(locked(WIN), filters=filters(exclude_newer=WEEK)),
+    ],
+)
+def test_a_mismatch_is_no_failure_when_a_filter_leaves_the_file_out_anyway(wants: Wants) -> None:
+    theirs = make_file(WIN.filename, sha256=B)
+    assert run(wants, theirs).refused == ()
+
+
+@pytest.mark.parametrize("other", [rule(), single("*"), pin("==1.0", line=2)])
+def test_the_hash_of_a_named_file_is_compared_later_whoever_else_wants_it(other: ProjectRule | Pin | FileRule) -> None:
+    wants = make_wants(locked(wheel("1.0", sha256=B)), other, require_hashes=False)
+    (item,) = run(wants, wheel("1.0", sha256=None)).chosen
+    assert item.lock_hashes == {frozenset({("sha256", B)})}
+
+
+def test_a_file_must_meet_both_locks_when_two_name_it_with_other_hashes() -> None:
+    wants = make_wants(
+        locked(wheel("1.0", sha256=A), line=1), locked(wheel("1.0", sha256=B), line=2), require_hashes=False
+    )
+    (item,) = run(wants, wheel("1.0", sha256=None)).chosen
+    assert item.lock_hashes == {frozenset({("sha256", A)}), frozenset({("sha256", B)})}
+
+
+def test_every_hash_of_a_named_file_must_agree_when_a_lock_has_several() -> None:
+    file = make_file("demo-1.0.zip", hashes=(("md5", "d" * 32), ("sha256", A)))
+    theirs = make_file("demo-1.0.zip", hashes=(("md5", "d" * 32), ("sha256", B)))
+    assert [item.reason for item in run(make_wants(locked(file)), theirs).refused] == [Reason.LOCK_MISMATCH]
+
+
+def test_both_entries_are_judged_when_two_stand_on_one_line() -> None:
+    eggs = rule(filters=Filters(package_types=frozenset({PackageType.BDIST_EGG})))
+    problem = "the one matching file was left out: package-type: bdist_wheel"
+    assert unmet_of(make_wants(rule(), eggs), wheel("1.0")) == [("mirror.yaml:1", problem)]
+
+
+def test_entries_are_told_in_order_when_one_has_no_line() -> None:
+    lost = replace(pin("==1.0"), origin=Origin(file="demo.lock", line=None, text="demo==1.0"))
+    (item,) = run(make_wants(pin("==1.0", line=5), lost), wheel("1.0")).chosen
+    assert [str(origin) for origin in item.origins] == ["demo.lock", "demo.lock:5"]
+
+
+def test_a_removed_release_lets_no_prerelease_in_or_out_when_it_is_not_kept() -> None:
+    for published in ([wheel("1.0")], []):
+        selection = run(make_wants(rule()), wheel("2.0rc1"), published=published)
+        assert [str(item.version) for item in selection.chosen] == ["2.0rc1"]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_shortest_wait_is_told_when_two_entries_let_a_file_wait(order: int) -> None:
+    month = Cutoff(text="30 days", age_seconds=30 * 86400)
+    rules = [rule(line=number, filters=filters(exclude_newer=cutoff)) for number, cutoff in ((10, month), (9, WEEK))]
+    (item,) = run(make_wants(*rules[::order]), make_file("demo-1.0.zip", uploaded="2026-01-30 06:00")).excluded
+    assert item.until == datetime(2026, 2, 6, 6, tzinfo=UTC)
+
+
+def test_an_exclusion_is_told_and_no_removal_when_both_are_true() -> None:
+    selection = run(make_wants(rule(), exclude("<2")), wheel("2.0"), published=[GONE])
+    assert reasons(selection) == {GONE.filename: Reason.EXCLUDED}
+
+
+def test_a_file_that_is_named_tells_why_it_cannot_be_read_when_it_is_no_distribution() -> None:
+    ((_, problem),) = unmet_of(make_wants(single("demo-2004d.tar.gz")), make_file("demo-2004d.tar.gz"), wheel("1.0"))
+    assert problem == "the one matching file was left out: invalid-version: 2004d"
+
+
+def test_a_pin_knows_its_release_when_it_spells_the_version_otherwise() -> None:
+    assert chosen(make_wants(pin("==1.0.0")), wheel("1"), wheel("1.0.1")) == ["demo-1-py3-none-any.whl"]
+    assert chosen(make_wants(pin("==1.0+x")), wheel("1.0"), wheel("1.0+x")) == ["demo-1.0+x-py3-none-any.whl"]
+    assert chosen(make_wants(pin("===1.0")), wheel("1.0"), wheel("1.1")) == ["demo-1.0-py3-none-any.whl"]

@@ -453,10 +453,13 @@ def test_keys_are_refused_when_misspelled_repeated_or_missing(line: str, message
         ("demo >=1.*", 'projects[0]: "demo >=1.*" is not a requirement: '),
         ("''", 'projects[0]: "" is not a requirement: '),
         ("demo; nonsense", 'projects[0]: "demo; nonsense" is not a requirement: '),
-        ("'acme-*[x]'", 'projects[0]: "[x]" is not a version specifier'),
+        ("'acme-*[x]'", 'projects[0]: "acme-*[x]" is a pattern, which takes neither extras nor a marker'),
         ("'[ab]*'", 'projects[0]: "[ab]*" is not a requirement: '),
         ("'acme-* 2.0'", 'projects[0]: "2.0" is not a version specifier (did you mean "==2.0"?)'),
-        ("acme-* >=2 ; extra == 1", 'projects[0]: ">=2 ; extra == 1" is not a version specifier'),
+        (
+            "acme-* >=2 ; extra == 1",
+            'projects[0]: "acme-* >=2 ; extra == 1" is a pattern, which takes neither extras nor a marker',
+        ),
         ("demo @ https://x/demo.whl", 'projects[0]: "demo @ …" names a URL, which no index can serve'),
         ("'demo @ git+ssh://git@x/demo'", 'projects[0]: "demo @ …" names a URL, which no index can serve'),
     ],
@@ -871,3 +874,25 @@ def test_parse_size_is_in_bytes_when_it_can_be_read(text: str, size: float | Non
 )
 def test_format_size_takes_the_unit_of_a_person_when_it_is_shown(size: int, text: str) -> None:
     assert format_size(size) == text
+
+
+@pytest.mark.parametrize(
+    ("line", "place"),
+    [
+        (f"projects: ['demo >={'9' * 1999}']", "projects[0]"),
+        (f"projects: ['demo >={'9' * 5000}']", "projects[0]"),
+        (f"projects: [\"demo ; {'(' * 1500}os_name == 'nt'{')' * 1500}\"]", "projects[0]"),
+        (f"projects: ['demo-* >={'9' * 1999}']", "projects[0]"),
+        (f"projects: [{{name: demo, version: '>={'9' * 5000}'}}]", "projects[0].version"),
+        (f"projects: [demo]\nexclude: ['demo =={'9' * 5000}']", "exclude[0]"),
+        (f"projects: [demo]\nmax-file-size: 0x{'f' * 5000}", "max-file-size"),
+        (f"projects: [demo]\nexclude-newer: 0x{'f' * 5000}", "exclude-newer"),
+        (f"projects: [demo]\nkeep-latest: 0x{'f' * 5000}", "keep-latest"),
+        (f"projects: [demo]\nnetwork: {{timeout: 0x{'f' * 5000}}}", "network.timeout"),
+    ],
+    ids=range(10),
+)
+def test_a_number_or_a_marker_without_end_is_refused_when_it_stops_the_parser(line: str, place: str) -> None:
+    (problem,) = problems_of(f"output: tree\n{line}\n")
+    assert problem.key == place
+    assert len(str(problem)) < 400

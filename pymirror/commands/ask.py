@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -20,6 +21,10 @@ from pymirror.state import CachedList, PageCache
 from pymirror.transport import Transport
 from pymirror.upstream import FetchedPage, Index
 from pymirror.workers import run_ordered
+
+MAX_SIZE_FAILURES = 5
+
+_LIST = "the list of projects of "
 
 
 @dataclass(slots=True, kw_only=True)
@@ -108,7 +113,7 @@ class Asking:
         routes = self.route(published)
         routes.upstreams = {name: upstream for name, upstream in routes.upstreams.items() if name == project}
         routes.vanished = [name for name in routes.vanished if name == project]
-        routes.failures = []
+        routes.failures = [failure for failure in routes.failures if failure.project or failure.what.startswith(_LIST)]
         return routes
 
     def _route_globs(
@@ -137,7 +142,7 @@ class Asking:
 
     def _fetch_list(self, upstream: Upstream) -> tuple[str, ...] | Failure:
         index = self.index_of(upstream)
-        what = f"the list of projects of {upstream.name}"
+        what = f"{_LIST}{upstream.name}"
         try:
             fetched = index.fetch_list()
         except StorageError:
@@ -157,15 +162,9 @@ class Asking:
             routes.upstreams[project] = upstream
 
     def _globs_for(self, upstream: Upstream, globs: Iterable[str]) -> list[str]:
-        """The patterns that may match a project of this upstream, and not only those that an earlier one claims."""
-        claimed: set[str] = set()
-        for each in self._upstreams:
-            if each is upstream:
-                break
-            claimed.update(each.projects)
-        if not upstream.projects:  # asked last, for what no other claims
-            claimed = {pattern for each in self._upstreams for pattern in each.projects}
-        return [glob for glob in globs if glob not in claimed]
+        """The patterns that may match a project of this upstream, and not only those of others."""
+        others = self._upstreams[: self._upstreams.index(upstream)] if upstream.projects else self._upstreams
+        return [glob for glob in globs if not any(each.claims_all(glob) for each in others if each is not upstream)]
 
     # ── their pages ─────────────────────────────────────────────────────────────────────────────
 
@@ -198,16 +197,19 @@ class Asking:
     # ── sizes ───────────────────────────────────────────────────────────────────────────────────
 
     def fetch_sizes(self, files: list[tuple[Index, File]]) -> dict[str, int]:
-        """The bytes behind each URL, as far as their servers say."""
+        """The bytes behind each URL, as far as their servers say; a server that fails often is asked no more."""
+        failures: Counter[str] = Counter()
 
         def fetch(item: tuple[Index, File]) -> int | None:
             index, file = item
+            name = index.upstream.name
             try:
-                return index.fetch_size(file.url)
+                return index.fetch_size(file.url) if failures[name] < MAX_SIZE_FAILURES else None
             except StorageError:
                 raise
             except PymirrorError as error:
                 self._ports.stop.check()
+                failures[name] += 1
                 self._ports.progress.note(f"the size of {file.filename} cannot be had: {error}")
                 return None
             finally:
@@ -217,8 +219,13 @@ class Asking:
             return {}
         self._ports.progress.phase("asking for sizes", items=len(files))
         threads = self._spec.network.connections
-        found = run_ordered(files, fetch, threads=threads, stop=self._ports.stop)
-        return {file.url: size for (_, file), size in found if size is not None}
+        answers = run_ordered(files, fetch, threads=threads, stop=self._ports.stop)
+        found = {file.url: size for (_, file), size in answers}
+        for name, number in failures.items():
+            if number >= MAX_SIZE_FAILURES:
+                problem = "does not tell the sizes of its files; limits hold for each once it is there"
+                self._ports.progress.warn(f"{name} {problem}")
+        return {url: size for url, size in found.items() if size is not None}
 
 
 @contextlib.contextmanager
@@ -231,10 +238,8 @@ def open_asking(spec: Spec, ports: Ports) -> Iterator[Asking]:
 def _needs_default(spec: Spec) -> bool:
     if any(not upstream.projects for upstream in spec.upstreams):
         return False
-    claimed = {pattern for upstream in spec.upstreams for pattern in upstream.projects}
-    return any(glob not in claimed for glob in spec.globs()) or any(
-        spec.upstream_of(project) is None for project in spec.projects()
-    )
+    is_open = any(not any(each.claims_all(glob) for each in spec.upstreams) for glob in spec.globs())
+    return is_open or any(spec.upstream_of(project) is None for project in spec.projects())
 
 
 def _unmatched(origin: Origin) -> Failure:

@@ -6,9 +6,8 @@ With ``write``, what the pool turns out to hold is recorded; ``plan`` writes not
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-import msgspec
 from packaging.utils import NormalizedName
 
 from pymirror.commands.ask import Asking
@@ -17,49 +16,53 @@ from pymirror.commands.sizes import Page, select_pages
 from pymirror.history import History
 from pymirror.plan import Failure, Plan, PoolFile, PoolKey, list_published, make_plan, plan_projects
 from pymirror.pool import Pool
+from pymirror.quarantine import Quarantine
 from pymirror.selection import Demands, Selection, is_moot
-from pymirror.simple.model import File, ProjectDetail
+from pymirror.simple.model import File, Hashes, ProjectDetail
 from pymirror.snapshot import EMPTY, Snapshot, SnapshotFile
 from pymirror.spec.model import Spec
-from pymirror.state import CachedPage, PageCache
-from pymirror.upstream import FetchedPage, fill_sizes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Remembered:
-    """A project's page as it may be kept, and whether that is not what is kept already."""
-
-    cache: PageCache
-    project: str
-    page: CachedPage
-    is_new: bool
-
-    def with_sizes(self, sizes: Mapping[str, int]) -> Remembered:
-        """The same, knowing ``sizes`` by file name."""
-        known = {(file.filename, file.hashes): sizes.get(file.filename) for file in self.page.detail.files}
-        detail = fill_sizes(self.page.detail, known)
-        if detail is self.page.detail:
-            return self
-        return replace(self, page=msgspec.structs.replace(self.page, detail=detail), is_new=True)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """The plan, and what it was made from. ``pages`` are what may be remembered once it is carried out."""
-
-    previous: Snapshot
-    selections: tuple[Selection, ...]
-    held: dict[PoolKey, PoolFile]
-    plan: Plan
-    pages: tuple[Remembered, ...]
+from pymirror.upstream import FetchedPage
 
 
 @dataclass(slots=True, kw_only=True)
 class Found:
-    """What upstream answered."""
+    """What upstream answered: a page of each project, or why there is none.
+
+    ``notes`` tell of projects that only a pattern wants, and that have nothing.
+    """
 
     pages: list[Page] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    notes: dict[str, str] = field(default_factory=dict)
+
+    def learn(self, sizes: Mapping[tuple[str, str], int]) -> None:
+        """Puts the sizes of files, by (project, file name), into their pages."""
+        for page in self.pages:
+            project = page.wants.project
+            told: dict[tuple[str, Hashes], int | None] = {
+                (file.filename, file.hashes): size
+                for file in page.fetched.detail.files
+                if (size := sizes.get((project, file.filename))) is not None
+            }
+            page.learn(told, remember=True)
+
+    def remember(self) -> None:
+        """Keeps what is new of the pages."""
+        for page in self.pages:
+            kept = page.fetched.to_remember
+            if page.index is not None and kept is not None and page.fetched.is_new:
+                page.index.cache.save(page.wants.project, kept)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The plan, and what it was made from."""
+
+    previous: Snapshot
+    found: Found
+    selections: tuple[Selection, ...]
+    held: dict[PoolKey, PoolFile]
+    plan: Plan
 
 
 def decide(spec: Spec, ports: Ports, asking: Asking, *, pool: Pool, write: bool) -> Decision:
@@ -68,8 +71,16 @@ def decide(spec: Spec, ports: Ports, asking: Asking, *, pool: Pool, write: bool)
     pool.load(progress=ports.progress, stop=ports.stop, threads=DISK_THREADS, write=write)
     found = ask_pages(spec, ports, asking, previous)
     found.failures[:0] = _list_unservable(spec)
+    return conclude(spec, ports, asking, previous, found, pool=pool, write=write)
+
+
+def conclude(
+    spec: Spec, ports: Ports, asking: Asking, previous: Snapshot, found: Found, *, pool: Pool, write: bool
+) -> Decision:
+    """The decision on what upstream answered, as far as it is known by now."""
     selections = select_pages(spec, asking, found.pages, previous)
-    projects, failures = plan_projects(selections, found.failures, previous, spec.excludes)
+    aside = ((held.project, held.file) for held in Quarantine(ports.storage).load())
+    projects, failures = plan_projects(selections, found.failures, previous, spec.excludes, aside)
     wanted = (file for project in projects for file in project.files)
     held = pool.find(
         [*wanted, *list_published(previous)],
@@ -78,22 +89,8 @@ def decide(spec: Spec, ports: Ports, asking: Asking, *, pool: Pool, write: bool)
         threads=DISK_THREADS,
         write=write,
     )
-    return Decision(
-        previous=previous,
-        selections=selections,
-        held=held,
-        plan=make_plan(projects, failures, previous, held),
-        pages=tuple(
-            Remembered(
-                cache=page.index.cache,
-                project=page.wants.project,
-                page=page.fetched.to_remember,
-                is_new=page.fetched.is_new,
-            )
-            for page in found.pages
-            if page.index is not None and page.fetched.to_remember is not None
-        ),
-    )
+    plan = make_plan(projects, failures, previous, held)
+    return Decision(previous=previous, found=found, selections=selections, held=held, plan=plan)
 
 
 # ── what upstream has ───────────────────────────────────────────────────────────────────────────────
@@ -123,6 +120,7 @@ def ask_pages(
             found.failures.append(Failure(project=project, what=project, problem=result.problem))
         else:
             # Only a pattern wants it, and many projects of a large index have no files.
+            found.notes[project] = result.problem
             ports.progress.note(f"{project}: nothing to mirror: {result.problem}")
     for project in routes.vanished:
         old = before[project]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from pymirror.commands.ask import open_asking
 from pymirror.commands.decide import Decision, decide
@@ -11,10 +12,10 @@ from pymirror.commands.plan_files import list_actions, list_files
 from pymirror.commands.ports import Ports
 from pymirror.commands.report import PlanReport, ProjectChange, list_left_out
 from pymirror.errors import ShrinkError, TotalSizeError
-from pymirror.limits import check_planned_size
-from pymirror.plan import PoolFile, check_shrink, make_snapshot
+from pymirror.limits import check_planned_size, check_published_size
+from pymirror.plan import PoolFile, WantedFile, check_shrink, make_snapshot
 from pymirror.pool import Pool
-from pymirror.snapshot import Difference, Snapshot, diff_snapshots
+from pymirror.snapshot import Difference, Snapshot, SnapshotFile, diff_snapshots
 from pymirror.spec.model import Spec
 
 
@@ -31,37 +32,57 @@ def plan(spec: Spec, ports: Ports, *, with_files: bool = False) -> PlanReport:
         download_size=decision.plan.transfer_size,
         unknown_sizes=decision.plan.unknown_sizes,
         reused=decision.plan.reused,
-        refusals=tuple(_find_refusals(spec, decision)),
+        refusals=tuple(dict.fromkeys(_find_refusals(spec, decision, snapshot, difference))),
         left_out=list_left_out(decision.selections, spec.on_upstream_removal),
         failures=decision.plan.failures,
         files=list_files(decision, snapshot, difference) if with_files else None,
     )
 
 
-def _find_refusals(spec: Spec, decision: Decision) -> Iterator[str]:
+def _find_refusals(spec: Spec, decision: Decision, snapshot: Snapshot, difference: Difference) -> Iterator[str]:
+    """What would stop ``sync``: before it fetches, and before it publishes."""
+    for removed in (decision.plan.removed, difference.removed):
+        try:
+            check_shrink(decision.previous, removed)
+        except ShrinkError as error:
+            yield f"{error}; where it is meant, run it with --allow-shrink"
+            break
     try:
-        check_shrink(decision.previous, decision.plan.removed)
-    except ShrinkError as error:
-        yield f"{error}; where it is meant, run it with --allow-shrink"
-    try:
-        check_planned_size(decision.plan.projects, spec.max_total_size)
+        check_planned_size(decision.plan.projects, spec.max_total_size, decision.held)
+        check_published_size(snapshot, spec.max_total_size)
     except TotalSizeError as error:
         yield f"{error}; narrow the spec, or raise max-total-size"
 
 
 def _foresee(decision: Decision) -> Snapshot:
-    """The next snapshot. What will be fetched is taken to be as upstream says; a size that it does not say is 0."""
-    fetched = {
-        (file.project, file.filename): PoolFile(
-            filename=file.filename,
-            sha256=file.sha256 or "",
-            blake2b="0" * 64,
-            size=file.expected_size or 0,
-            metadata_sha256=None,
-        )
-        for file in decision.plan.transfers
-    }
+    """The next snapshot. What will be fetched is taken to be as upstream says; a size that it does not say is 0.
+
+    A file that is published and must be fetched again comes back as it was.
+    """
+    before = {(project, file.filename): file for project, file in decision.previous.files()}
+    fetched = {(f.project, f.filename): _foresee_file(f, before) for f in decision.plan.transfers}
     return make_snapshot(decision.plan, decision.held, fetched, decision.previous)
+
+
+def _foresee_file(file: WantedFile, before: Mapping[tuple[str, str], SnapshotFile]) -> PoolFile:
+    was = before.get((file.project, file.filename))
+    if was is not None and was.sha256 == file.sha256:
+        return PoolFile(
+            filename=was.filename,
+            sha256=was.sha256,
+            blake2b=was.blake2b,
+            size=was.size,
+            metadata_sha256=was.metadata_sha256,
+        )
+    # The digest is found while the file streams in; until then another for each file stands for it.
+    name = f"{file.sha256 or file.project}/{file.filename}"
+    return PoolFile(
+        filename=file.filename,
+        sha256=file.sha256 or "",
+        blake2b=hashlib.blake2b(name.encode(), digest_size=32).hexdigest(),
+        size=file.expected_size or 0,
+        metadata_sha256=None,
+    )
 
 
 def _list_changes(decision: Decision, snapshot: Snapshot, difference: Difference) -> tuple[ProjectChange, ...]:

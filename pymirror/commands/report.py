@@ -12,9 +12,8 @@ from packaging.version import Version
 
 from pymirror.commands.why_report import kebab
 from pymirror.errors import ExitCode
-from pymirror.plan import Failure, Plan
+from pymirror.plan import Failure
 from pymirror.selection import Reason, Selection
-from pymirror.simple.model import render_upload_time
 from pymirror.snapshot import Difference, Snapshot
 from pymirror.spec.model import RemovalPolicy
 
@@ -188,12 +187,9 @@ class PruneReport:
         return {"command": "prune", "exit-code": int(self.exit_code), **kebab(asdict(self))}
 
 
-def list_left_out(selections: Sequence[Selection], policy: RemovalPolicy, *, too_large: int = 0) -> LeftOut:
-    """What the selections left out, by reason, and those reasons that a person should know of.
-
-    ``too_large`` files more turned out so when they were fetched.
-    """
-    counts: Counter[Reason] = Counter({Reason.TOO_LARGE: too_large} if too_large else {})
+def list_left_out(selections: Sequence[Selection], policy: RemovalPolicy) -> LeftOut:
+    """What the selections left out, by reason, and those reasons that a person should know of."""
+    counts: Counter[Reason] = Counter()
     sizes: Counter[Reason] = Counter()
     waiting: dict[tuple[str, Version, str, str, datetime | None], int] = defaultdict(int)
     removals = []
@@ -245,7 +241,7 @@ def make_sync_report(
     output: str,
     snapshot: Snapshot,
     difference: Difference,
-    plan: Plan,
+    reused: int,
     downloaded: Sequence[int],
     pages_written: int,
     left_out: LeftOut,
@@ -261,7 +257,7 @@ def make_sync_report(
         size=snapshot.size,
         downloaded=len(downloaded),
         downloaded_size=sum(downloaded),
-        reused=plan.reused,
+        reused=reused,
         added=len(difference.added),
         removed=len(difference.removed),
         changed=len(difference.changed),
@@ -277,9 +273,4 @@ def _flatten(report: SyncReport | PlanReport) -> dict[str, Any]:
     values |= values.pop("left_out")
     if values.get("files", ()) is None:
         del values["files"]
-    values["waiting"] = [{**item, "until": _iso(item["until"])} for item in values["waiting"]]
-    return {**kebab(values), "statuses": report.left_out.statuses}
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else render_upload_time(moment)
+    return dict(kebab(values))

@@ -14,9 +14,6 @@ from pymirror.snapshot import Snapshot, SnapshotFile
 from pymirror.spec.model import Spec
 from pymirror.upstream import FetchedPage, Index, fill_sizes
 
-_MAX_ROUNDS = 8
-"""A file that turns out too large may let an older one in, whose size is not known either."""
-
 
 @dataclass(slots=True, kw_only=True)
 class Page:
@@ -60,7 +57,7 @@ def select_pages(spec: Spec, asking: Asking, pages: Sequence[Page], previous: Sn
         return tuple(selections)
     known = {(project, file.filename): file for project, file in previous.files()}
     asked: set[tuple[int, str]] = set()
-    for _ in range(_MAX_ROUNDS):
+    while True:  # what turns out too large may let an older one in, whose size is not known either; each is asked once
         unknown: list[tuple[int, Index, File]] = []
         for number in limited:
             files = _find_unknown(pages[number], selections[number], known)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping
 
 from pymirror.commands.ask import Asking, open_asking
-from pymirror.commands.decide import Decision, decide
+from pymirror.commands.decide import Decision, conclude, decide
 from pymirror.commands.ports import Ports
 from pymirror.commands.report import SyncReport, list_left_out, make_sync_report
 from pymirror.download import Download, Downloader, partial_name
@@ -14,7 +15,7 @@ from pymirror.history import History
 from pymirror.layout import PARTIAL, TEMPORARY
 from pymirror.limits import check_planned_size, check_published_size
 from pymirror.lock import hold_lock
-from pymirror.plan import Failure, WantedFile, check_shrink, leave_out, make_snapshot
+from pymirror.plan import Failure, WantedFile, check_shrink, make_snapshot
 from pymirror.pool import Pool
 from pymirror.publish import publish
 from pymirror.quarantine import Quarantine
@@ -39,10 +40,7 @@ def sync(spec: Spec, ports: Ports, *, allow_shrink: bool) -> SyncReport:
 def _sync(spec: Spec, ports: Ports, asking: Asking, *, allow_shrink: bool) -> SyncReport:
     ports.storage.remove_folder(TEMPORARY)
     pool = Pool(ports.storage)
-    decision = decide(spec, ports, asking, pool=pool, write=True)
-    if not allow_shrink:
-        check_shrink(decision.previous, decision.plan.removed)
-    check_planned_size(decision.plan.projects, spec.max_total_size)
+    first = decision = decide(spec, ports, asking, pool=pool, write=True)
     downloader = Downloader(
         transport=asking.transport,
         pool=pool,
@@ -51,34 +49,72 @@ def _sync(spec: Spec, ports: Ports, asking: Asking, *, allow_shrink: bool) -> Sy
         progress=ports.progress,
         stop=ports.stop,
     )
-    ports.progress.phase("downloading", items=len(decision.plan.transfers), size=decision.plan.transfer_size)
-    downloads = list(downloader.download(decision.plan.transfers))
-    report = _publish(spec, ports, decision, downloads, allow_shrink=allow_shrink)
-    _remember(decision, downloads)
+    downloads: dict[tuple[str, str], Download] = {}
+    while True:
+        if not allow_shrink:
+            check_shrink(decision.previous, decision.plan.removed)
+        new = _fetch(spec, ports, decision, downloader, downloads)
+        too_large = {(d.file.project, d.file.filename): d.told_size for d in new if d.told_size is not None}
+        if not too_large:
+            break
+        # Nobody told their sizes before: now that they are known, it is decided again, as if they had been told.
+        decision.found.learn(too_large)
+        decision = conclude(spec, ports, asking, decision.previous, decision.found, pool=pool, write=True)
+    report = _publish(spec, ports, decision, downloads, reused=first.plan.reused, allow_shrink=allow_shrink)
+    decision.found.remember()
     for cache, names in asking.lists:
         cache.save_list(names)
     return report
 
 
+def _fetch(
+    spec: Spec,
+    ports: Ports,
+    decision: Decision,
+    downloader: Downloader,
+    downloads: dict[tuple[str, str], Download],
+) -> list[Download]:
+    """Fetches what was not tried yet into ``downloads``, and stops where the mirror would grow beyond its limit."""
+    room = check_planned_size(decision.plan.projects, spec.max_total_size, decision.held)
+    transfers = tuple(f for f in decision.plan.transfers if (f.project, f.filename) not in downloads)
+    size = sum(file.expected_size or 0 for file in transfers)
+    ports.progress.phase("downloading", items=len(transfers), size=size)
+    fetched: dict[tuple[str, str], int] = {}
+    with contextlib.closing(downloader.download(transfers)) as arriving:
+        for download in arriving:
+            key = (download.file.project, download.file.filename)
+            downloads[key] = download
+            if download.stored is not None and download.file.expected_size is None:
+                fetched[key] = download.stored.size
+                room -= download.stored.size
+            if room < 0:
+                decision.found.learn(fetched)
+                decision.found.remember()  # so that the next run knows before it fetches
+                check_planned_size(decision.plan.projects, spec.max_total_size, decision.held, fetched)
+    return [downloads[(file.project, file.filename)] for file in transfers]
+
+
 def _publish(
-    spec: Spec, ports: Ports, decision: Decision, downloads: list[Download], *, allow_shrink: bool
+    spec: Spec,
+    ports: Ports,
+    decision: Decision,
+    downloads: Mapping[tuple[str, str], Download],
+    *,
+    reused: int,
+    allow_shrink: bool,
 ) -> SyncReport:
-    fetched = {(d.file.project, d.file.filename): d.stored for d in downloads if d.stored is not None}
-    failures = [
-        Failure(project=d.file.project, what=d.file.filename, problem=d.problem or "")
-        for d in downloads
-        if d.stored is None and not d.is_too_large
-    ]
-    too_large = {(d.file.project, d.file.filename) for d in downloads if d.is_too_large}
-    plan = leave_out(decision.plan, too_large)
-    snapshot = make_snapshot(plan, decision.held, fetched, decision.previous)
+    wanted = {(file.project, file.filename) for file in decision.plan.transfers}
+    fetched = {key: d.stored for key, d in downloads.items() if d.stored is not None}
+    failed = [d for key, d in downloads.items() if d.stored is None and d.told_size is None and key in wanted]
+    failures = [Failure(project=d.file.project, what=d.file.filename, problem=d.problem or "") for d in failed]
+    snapshot = make_snapshot(decision.plan, decision.held, fetched, decision.previous)
     difference = diff_snapshots(decision.previous, snapshot)
     if not allow_shrink:
         check_shrink(decision.previous, difference.removed)
     check_published_size(snapshot, spec.max_total_size)
-    left_out = list_left_out(decision.selections, spec.on_upstream_removal, too_large=len(too_large))
     quarantine = Quarantine(ports.storage)
-    quarantine.add(_list_set_aside(spec, decision, snapshot), now=ports.now)
+    quarantined = {selection.project for selection in decision.selections if selection.status == "quarantined"}
+    quarantine.add(_list_set_aside(spec, decision, snapshot), quarantined=quarantined, now=ports.now)
     history = History(ports.storage)
     ports.progress.phase("publishing", items=0)
     ports.storage.sync()  # the files and their folders, before any page names them
@@ -86,29 +122,17 @@ def _publish(
     published = publish(snapshot, ports.storage)
     history.publish(number)
     quarantine.release(snapshot.files())
-    _sweep_partials(ports, [d.file for d in downloads if d.stored is None and not d.is_too_large])
+    _sweep_partials(ports, [d.file for d in failed])
     return make_sync_report(
         output=str(spec.output),
         snapshot=snapshot,
         difference=difference,
-        plan=plan,
+        reused=reused,
         downloaded=[stored.size for stored in fetched.values()],
         pages_written=published.written + published.removed,
-        left_out=left_out,
+        left_out=list_left_out(decision.selections, spec.on_upstream_removal),
         failures=[*decision.plan.failures, *failures],
     )
-
-
-def _remember(decision: Decision, downloads: Sequence[Download]) -> None:
-    """Keeps the pages, and the sizes of files that turned out too large, so that they are not tried again."""
-    told: dict[str, dict[str, int]] = {}
-    for download in downloads:
-        if download.told_size is not None:
-            told.setdefault(download.file.project, {})[download.file.filename] = download.told_size
-    for remembered in decision.pages:
-        kept = remembered.with_sizes(told[remembered.project]) if remembered.project in told else remembered
-        if kept.is_new:
-            kept.cache.save(kept.project, kept.page)
 
 
 def _list_set_aside(spec: Spec, decision: Decision, snapshot: Snapshot) -> Iterator[tuple[str, SnapshotFile]]:

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from pymirror.commands.ports import DISK_THREADS, Ports
 from pymirror.commands.report import Damage, VerifyReport
 from pymirror.errors import NoMirrorError, StorageError
-from pymirror.history import History, read_pages
+from pymirror.history import find_published
 from pymirror.layout import LINKS_PAGE, METADATA_SUFFIX, POOL, SIMPLE
 from pymirror.lock import hold_lock
 from pymirror.pool import Pool, hash_file
 from pymirror.publish import render_pages
-from pymirror.quarantine import Held, Quarantine
+from pymirror.quarantine import load_quarantine
 from pymirror.simple.render import render_links
-from pymirror.snapshot import EMPTY, Snapshot, SnapshotFile
+from pymirror.snapshot import Snapshot, SnapshotFile
 from pymirror.storage.interface import Storage
 from pymirror.workers import run_ordered
 
@@ -35,7 +35,7 @@ def verify(ports: Ports) -> VerifyReport:
         if is_writable:
             _forget(ports, damages)
         named = {path for _, file in snapshot.files() for path in file.paths}
-        aside = {path for held in _load_quarantine(storage) for path in held.file.paths} - named
+        aside = {path for held in load_quarantine(storage) for path in held.file.paths} - named
         unnamed = {path for path in storage.walk(POOL) if path not in named}
         return VerifyReport(
             output=storage.location,
@@ -50,26 +50,10 @@ def verify(ports: Ports) -> VerifyReport:
 
 
 def _find_published(storage: Storage) -> Snapshot:
-    """What the tree must hold: as recorded, or, to a user who may not read the private folder, as the pages say."""
-    history = History(storage)
-    try:
-        snapshot = None if history.is_empty() else history.current() or EMPTY
-    except StorageError as error:
-        if not error.is_read_only:
-            raise
-        snapshot = read_pages(storage)
+    snapshot = find_published(storage)
     if snapshot is None:
         raise NoMirrorError(storage.location)
     return snapshot
-
-
-def _load_quarantine(storage: Storage) -> tuple[Held, ...]:
-    try:
-        return Quarantine(storage).load()
-    except StorageError as error:
-        if not error.is_read_only:
-            raise
-        return ()
 
 
 @contextlib.contextmanager

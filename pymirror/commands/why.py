@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
-from packaging.utils import NormalizedName, canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name, canonicalize_version
 from packaging.version import Version
 
 from pymirror.commands.ask import open_asking
@@ -18,8 +18,9 @@ from pymirror.commands.sizes import examine_page
 from pymirror.commands.why_report import Chain, FileAnswer, ReleaseAnswer, RuleAnswer, SetAside, Subject, WhyReport
 from pymirror.distribution import DISTRIBUTION_SUFFIXES, parse_filename, parse_version
 from pymirror.errors import UsageError
-from pymirror.history import History
-from pymirror.quarantine import Quarantine
+from pymirror.history import find_published
+from pymirror.plan import plan_projects
+from pymirror.quarantine import Held, load_quarantine
 from pymirror.selection import Candidate, Chosen, Demands, Excluded, Judgement, Refused, Verdict, Wants
 from pymirror.snapshot import EMPTY, Snapshot
 from pymirror.spec.model import Origin, Pin, Spec
@@ -30,30 +31,46 @@ def why(spec: Spec, ports: Ports, question: str) -> WhyReport:
 
     Raises :class:`UsageError` for a question that names nothing.
     """
-    previous = History(ports.storage).current() or EMPTY
+    previous = find_published(ports.storage) or EMPTY
     subject = parse_question(question, [*spec.projects(), *(project.name for project in previous.projects)])
     wants = Demands(spec, now=ports.now).of(subject.project)
     with open_asking(spec, ports) as asking:
         found = ask_pages(spec, ports, asking, previous, only=subject.project)
         judgement = examine_page(spec, asking, found.pages[0], previous) if found.pages else None
     published = _list_published(previous, subject.project)
-    aside = tuple(
-        SetAside(filename=held.file.filename, since=held.since, until=held.until)
-        for held in Quarantine(ports.storage).load()
-        if held.project == subject.project and _is_meant(subject, held.file.filename, Version(held.file.version))
+    aside = load_quarantine(ports.storage)
+    report = WhyReport(
+        subject=subject,
+        is_wanted=wants.is_asked,
+        is_answered=not found.failures,
+        rules=tuple(_list_rules(spec, wants)),
+        published=tuple(sorted(name for name in published if _is_meant(subject, name, published[name]))),
+        set_aside=tuple(_list_set_aside(subject, aside)),
+        failures=(*(failure.problem for failure in found.failures), *found.notes.values()),
     )
     if judgement is None:
-        return WhyReport(
-            subject=subject,
-            is_wanted=wants.is_asked,
-            is_answered=not found.failures,
-            rules=tuple(_list_rules(spec, wants)),
-            published=tuple(sorted(published)),
-            set_aside=aside,
-            failures=tuple(failure.problem for failure in found.failures),
-        )
+        is_unlisted = wants.is_asked and not (report.failures or wants.is_named)
+        return replace(report, failures=("upstream does not list it",)) if is_unlisted else report
+    return _answer_all(spec, wants, report, judgement, previous, aside, published)
+
+
+def _answer_all(
+    spec: Spec,
+    wants: Wants,
+    report: WhyReport,
+    judgement: Judgement,
+    previous: Snapshot,
+    aside: Sequence[Held],
+    published: dict[str, Version],
+) -> WhyReport:
+    """``report`` with what became of each file, as ``sync`` would decide it."""
+    subject = report.subject
+    withdrawn = [(held.project, held.file) for held in aside]
+    (planned, *_), failures = plan_projects([judgement.selection], [], previous, spec.excludes, withdrawn)
+    # A release is published whole or not at all: where a file of it cannot be had, none comes in.
+    held_back = {canonicalize_version(file.version) for file in planned.files if file.is_refused}
     files = [
-        _answer(spec, wants, candidate, verdict, published)
+        _answer(spec, wants, candidate, verdict, published, held_back)
         for candidate, verdict in judgement.verdicts
         if _is_meant(subject, candidate.file.filename, candidate.version)
     ]
@@ -62,17 +79,26 @@ def why(spec: Spec, ports: Ports, question: str) -> WhyReport:
         for item in _list_unread(judgement)
         if _is_meant(subject, item.filename, item.version)
     ]
-    return WhyReport(
-        subject=subject,
-        is_wanted=True,
+    listed = {candidate.file.filename for candidate, _ in judgement.verdicts if not candidate.is_removed}
+    return replace(
+        report,
         status=judgement.selection.status,
-        rules=tuple(_list_rules(spec, wants)),
         releases=tuple(_list_releases(files)),
         files=tuple(files),
-        published=tuple(sorted(name for name in published if _is_meant(subject, name, published[name]))),
-        set_aside=aside,
-        failures=tuple(f"{unmet.origin}: {unmet.problem}" for unmet in judgement.selection.unmet),
+        set_aside=tuple(held for held in report.set_aside if held.filename not in listed),
+        failures=(*report.failures, *(f"{failure.what}: {failure.problem}" for failure in failures)),
     )
+
+
+def _list_set_aside(subject: Subject, aside: Sequence[Held]) -> Iterator[SetAside]:
+    for held in aside:
+        if held.project == subject.project and _is_meant(subject, held.file.filename, Version(held.file.version)):
+            yield SetAside(
+                filename=held.file.filename,
+                since=held.since,
+                until=held.until,
+                is_quarantined_upstream=held.is_quarantined_upstream,
+            )
 
 
 # ── the question ────────────────────────────────────────────────────────────────────────────────────
@@ -135,14 +161,26 @@ def _list_published(snapshot: Snapshot, project: str) -> dict[str, Version]:
 
 
 def _answer(
-    spec: Spec, wants: Wants, candidate: Candidate, verdict: Verdict, published: dict[str, Version]
+    spec: Spec,
+    wants: Wants,
+    candidate: Candidate,
+    verdict: Verdict,
+    published: dict[str, Version],
+    held_back: Collection[str],
 ) -> FileAnswer:
     outcome = verdict.outcome
     refusals = tuple(
-        RuleAnswer(rule=str(origin), text=origin.text, reason=refusal.reason.label, detail=refusal.detail)
-        for origin, refusal in sorted(verdict.refusals, key=lambda item: (str(item[0]), item[1].reason))
+        RuleAnswer(
+            rule=str(each.origin),
+            text=each.origin.text,
+            reason=each.excluded.reason.label,
+            detail=each.excluded.detail,
+        )
+        for each in sorted(verdict.refusals, key=lambda each: (str(each.origin), each.excluded.reason))
     )
-    is_in = isinstance(outcome, Chosen)
+    is_held_back = isinstance(outcome, Chosen | Refused) and canonicalize_version(candidate.version) in held_back
+    is_published = candidate.file.filename in published
+    is_in = is_published if is_held_back else isinstance(outcome, Chosen)
     origins = outcome.origins if isinstance(outcome, Chosen | Refused) else ()
     excluded = outcome if isinstance(outcome, Excluded | Refused) else None
     return FileAnswer(
@@ -150,7 +188,8 @@ def _answer(
         version=str(candidate.version),
         size=candidate.file.expected_size,
         is_in=is_in,
-        is_published=candidate.file.filename in published,
+        is_held_back=is_held_back,
+        is_published=is_published,
         is_removed=candidate.is_removed,
         reason=excluded.reason.label if excluded is not None else None,
         detail=excluded.detail if excluded is not None else "",

@@ -9,6 +9,7 @@ from typing import Any
 from packaging.utils import NormalizedName
 
 from pymirror.errors import ExitCode
+from pymirror.simple.model import render_upload_time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,10 @@ class RuleAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileAnswer:
-    """One file: in or out, and why. ``is_published`` is about the mirror as it is now."""
+    """One file: in or out, and why. ``is_published`` is about the mirror as it is now.
+
+    ``is_held_back`` where it is wanted, and another file of its release cannot be had.
+    """
 
     filename: str
     version: str | None
@@ -54,6 +58,7 @@ class FileAnswer:
     is_in: bool
     is_published: bool
     is_removed: bool
+    is_held_back: bool = False
     reason: str | None = None
     detail: str = ""
     rule: str | None = None
@@ -81,6 +86,7 @@ class SetAside:
     filename: str
     since: datetime
     until: datetime
+    is_quarantined_upstream: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,4 +147,6 @@ def kebab(value: Any) -> Any:
         return {str(key).replace("_", "-"): kebab(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [kebab(item) for item in value]
+    if isinstance(value, datetime):
+        return render_upload_time(value)
     return value

@@ -14,7 +14,7 @@ from pymirror.commands.why_report import SizeReport, Weight
 from pymirror.distribution import Distribution, parse_filename
 from pymirror.environment import Environment, find_tags, suits_python
 from pymirror.errors import NoMirrorError
-from pymirror.history import History
+from pymirror.history import find_published
 from pymirror.snapshot import SnapshotFile
 from pymirror.spec.model import PackageType, Spec
 
@@ -26,7 +26,7 @@ _Bag = dict[str, dict[str, int]]
 
 def why_size(spec: Spec, ports: Ports) -> SizeReport:
     """Ranks what is published. Raises :class:`NoMirrorError` where nothing is."""
-    snapshot = History(ports.storage).current()
+    snapshot = find_published(ports.storage)
     if snapshot is None:
         raise NoMirrorError(ports.storage.location)
     projects: _Bag = defaultdict(dict)
@@ -36,7 +36,8 @@ def why_size(spec: Spec, ports: Ports) -> SizeReport:
         size = file.size
         projects[project][file.path] = size
         version = Version(file.version)
-        lines[f"{project} {version.major}.{version.minor}"][file.path] = size
+        epoch = f"{version.epoch}!" if version.epoch else ""
+        lines[f"{project} {epoch}{version.major}.{version.minor}"][file.path] = size
         for name in _list_users(project, file, spec.filters.environments):
             environments[name][file.path] = size
     return SizeReport(

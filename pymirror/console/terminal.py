@@ -139,7 +139,7 @@ class Terminal:
     def json(self, report: dict[str, Any]) -> None:
         """The report as one JSON document on stdout."""
         self.stop_bars()
-        sys.stdout.write(json.dumps(report, indent=2, sort_keys=False, default=str) + "\n")
+        sys.stdout.write(json.dumps(report, indent=2, sort_keys=False) + "\n")
         sys.stdout.flush()
 
     def say(self, message: str, *, style: str = "") -> None:
@@ -155,7 +155,7 @@ class Terminal:
         self.stop_bars()
         table = Table(box=None, pad_edge=False, header_style="bold")
         for index, name in enumerate(columns):
-            table.add_column(name, justify="left" if index < left else "right")
+            table.add_column(name, justify="left" if index < left else "right", overflow="fold", no_wrap=index >= left)
         for row in rows:
             table.add_row(*(Text(printable(cell)) for cell in row))
         self._out.print(table)

@@ -18,7 +18,7 @@ def show_why(terminal: Terminal, report: WhyReport) -> None:
         terminal.tell(f"{report.subject.project}: out: no line of the spec wants it")
     if report.status != "active":
         terminal.tell(f"{report.subject.project}: {report.status} upstream")
-    _show_chains(terminal, "", report.rules)
+    _show_chains(terminal, report.rules)
     if report.subject.filename is not None or report.subject.specifier is not None:
         for file in report.files:
             _show_file(terminal, file)
@@ -27,8 +27,9 @@ def show_why(terminal: Terminal, report: WhyReport) -> None:
     else:
         _show_releases(terminal, report.releases)
     for held in report.set_aside:
+        reason = "upstream has quarantined the project" if held.is_quarantined_upstream else "upstream lists it no more"
         terminal.tell(
-            f"{held.filename}: out: upstream lists it no more; set aside on {held.since:%Y-%m-%d}, "
+            f"{held.filename}: out: {reason}; set aside on {held.since:%Y-%m-%d}, "
             f"kept until {held.until:%Y-%m-%d %H:%M} UTC"
         )
     for failure in report.failures:
@@ -38,11 +39,11 @@ def show_why(terminal: Terminal, report: WhyReport) -> None:
             terminal.tell(f"{filename}: published now")
 
 
-def _show_chains(terminal: Terminal, indent: str, chains: Sequence[Chain]) -> None:
+def _show_chains(terminal: Terminal, chains: Sequence[Chain], *, indent: str = "", prefix: str = "") -> None:
     for chain in chains:
         first, *above = chain.steps
         excludes = f" excludes it{': ' + chain.reason if chain.reason else ''}" if chain.kind == "excludes" else ""
-        terminal.tell(f"{indent}{first}{excludes}" + "".join(f" ← {step}" for step in above))
+        terminal.tell(f"{indent}{prefix}{first}{excludes}" + "".join(f" ← {step}" for step in above))
         if chain.required_by:
             terminal.tell(f"{indent}  needed through {' → '.join(chain.required_by)}")
 
@@ -71,17 +72,19 @@ def _show_releases(terminal: Terminal, releases: Sequence[ReleaseAnswer]) -> Non
 def _show_file(terminal: Terminal, file: FileAnswer) -> None:
     size = f", {format_size(file.size)}" if file.size is not None else ""
     state = "in" if file.is_in else "out"
-    if file.is_published != file.is_in:
+    if file.is_published != file.is_in and not file.is_held_back:
         state += ", but published now" if file.is_published else ", from the next sync on"
+    if file.is_held_back:
+        state += ", as it was: a file of its release cannot be had" if file.is_in else ", held back with its release"
     if file.is_removed:
         state += ", listed upstream no more"
     terminal.tell(f"{file.filename}: {state}{size}")
-    if not file.is_in:
+    if file.reason is not None:
         detail = f": {file.detail}" if file.detail else ""
         until = f", until {file.until:%Y-%m-%d %H:%M} UTC" if file.until is not None else ""
         rule = f" ({file.rule})" if file.rule is not None else ""
         terminal.tell(f"  left out: {file.reason}{detail}{until}{rule}")
-    _show_chains(terminal, "  wanted by ", file.wanted_by)
+    _show_chains(terminal, file.wanted_by, indent="  ", prefix="wanted by ")
     for refusal in file.refusals:
         if (refusal.reason, refusal.detail) != (file.reason, file.detail):
             detail = f": {refusal.detail}" if refusal.detail else ""

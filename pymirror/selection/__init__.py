@@ -6,7 +6,7 @@ Exclusions come last and change nothing else: to exclude a file never lets anoth
 """
 
 from pymirror.selection.candidates import Candidate
-from pymirror.selection.model import Chosen, Excluded, Reason, Refused, Selection, Unmet, Verdict, Wants
+from pymirror.selection.model import Chosen, Excluded, LockHashes, Reason, Refused, Selection, Unmet, Verdict, Wants
 from pymirror.selection.select import Judgement, examine, select
 from pymirror.selection.wants import Demands, is_moot, wants_of
 
@@ -16,6 +16,7 @@ __all__ = [
     "Demands",
     "Excluded",
     "Judgement",
+    "LockHashes",
     "Reason",
     "Refused",
     "Selection",

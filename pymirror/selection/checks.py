@@ -58,7 +58,7 @@ def check_lock(candidate: Candidate, pin: Pin, locked: Locked) -> Excluded | Non
             is_other = bool(str(pin.specifier)) and not pin.specifier.contains(candidate.version, prereleases=True)
             reason = Reason.VERSION if is_other else Reason.NOT_IN_LOCK
             return candidate.leave_out(reason, str(pin.specifier), pin.origin)
-        if not is_allowed(candidate.file, named.hashes):
+        if not is_same(candidate.file, named):
             return candidate.leave_out(
                 Reason.LOCK_MISMATCH, "upstream's hash is not the one in the lock file", pin.origin
             )
@@ -68,6 +68,12 @@ def check_lock(candidate: Candidate, pin: Pin, locked: Locked) -> Excluded | Non
     if not is_allowed(candidate.file, pin.hashes):
         return candidate.leave_out(Reason.NOT_IN_LOCK, origin=pin.origin)
     return None
+
+
+def is_same(file: File, named: LockedFile) -> bool:
+    """Whether no hash of the file's is another than the lock's: they are all of one file."""
+    ours = dict(named.hashes)
+    return all(ours.get(name, digest) == digest for name, digest in file.hashes)
 
 
 def is_allowed(file: File, hashes: frozenset[tuple[str, str]]) -> bool:

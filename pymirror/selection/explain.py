@@ -2,47 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from fnmatch import fnmatchcase
 
 from pymirror.distribution import parse_filename
 from pymirror.selection.candidates import Candidate
 from pymirror.selection.checks import Locked
 from pymirror.selection.judge import ask_all, find_veto
-from pymirror.selection.model import Chosen, Excluded, Reason, Refused, Unmet, Verdict, Wants, nearest
-from pymirror.selection.rules import Opinion
+from pymirror.selection.model import Excluded, Reason, Unmet, Verdict, Wants, nearest
+from pymirror.selection.rules import Offer, Opinion
 from pymirror.simple.model import File, ProjectDetail
-from pymirror.spec.model import LockedFile, Origin, Pin, RemovalPolicy
+from pymirror.spec.model import LockedFile, Pin, RemovalPolicy
 
 
 def find_unmet(
     wants: Wants,
     detail: ProjectDetail,
-    candidates: Sequence[Candidate],
+    judged: Sequence[tuple[Candidate, Verdict]],
     opinions: Sequence[Opinion],
-    verdicts: Sequence[Verdict],
+    unread: Sequence[Excluded],
 ) -> Iterator[Unmet]:
-    """The rules and pins that are not met; of a pattern, what it would match is not demanded."""
-    met = {
-        origin
-        for verdict in verdicts
-        if isinstance(verdict.outcome, Chosen | Refused)
-        for origin in verdict.outcome.origins
-    }
-    refusals: dict[Origin, list[Excluded]] = {}
-    for verdict in verdicts:
-        for origin, refusal in verdict.refusals:
-            refusals.setdefault(origin, []).append(refusal)
+    """The rules and pins that are not met; of a pattern, what it would match is not demanded.
+
+    ``unread`` are the entries of the page that are no candidates.
+    """
+    met = {number for _, verdict in judged for number in verdict.taken_for}
+    refusals: dict[int, list[Excluded]] = {}
+    for _, verdict in judged:
+        for refusal in verdict.refusals:
+            refusals.setdefault(refusal.asked, []).append(refusal.excluded)
     excluded = {
         verdict.outcome.filename
-        for verdict in verdicts
+        for _, verdict in judged
         if isinstance(verdict.outcome, Excluded) and verdict.outcome.reason is Reason.EXCLUDED
     }
-    for opinion in opinions:
+    candidates = [candidate for candidate, _ in judged]
+    for number, opinion in enumerate(opinions):
         emptied = list(_find_emptied(wants, opinion, excluded))
         yield from emptied
-        if not emptied and not opinion.is_glob and not opinion.is_moot and opinion.origin not in met:
-            problem = _explain(opinion, detail, refusals, candidates)
+        if not emptied and not opinion.is_glob and not opinion.is_moot and number not in met:
+            problem = _explain(opinion, detail, refusals.get(number, ()), candidates, unread)
             yield Unmet(project=wants.project, origin=opinion.origin, problem=problem)
     yield from _find_missing(wants, detail, candidates, met)
 
@@ -63,8 +63,9 @@ def _find_emptied(wants: Wants, opinion: Opinion, excluded: AbstractSet[str]) ->
 def _explain(
     opinion: Opinion,
     detail: ProjectDetail,
-    refusals: Mapping[Origin, Sequence[Excluded]],
+    refusals: Sequence[Excluded],
     candidates: Sequence[Candidate],
+    unread: Sequence[Excluded],
 ) -> str:
     """Why nothing was chosen, from what came nearest."""
     if detail.status == "quarantined":
@@ -72,41 +73,48 @@ def _explain(
     versions = {candidate.file.filename: candidate.version for candidate in candidates}
     near = [
         item
-        for item in refusals.get(opinion.origin, ())
+        for item in refusals
         if opinion.specifier.contains(versions[item.filename], prereleases=True)
-        and not (opinion.names_files and item.reason is Reason.FILE_NAME)
+        and not (opinion.file_pattern is not None and item.reason is Reason.FILE_NAME)
     ]
+    if opinion.file_pattern is not None:
+        near += [item for item in unread if fnmatchcase(item.filename, opinion.file_pattern)]
     if near:
         best = nearest(near)
         by = f" ({best.origin})" if best.origin and best.origin != opinion.origin else ""
         what = f"{len(near)} matching files were left out" if len(near) > 1 else "the one matching file was left out"
         until = f", until {best.until:%Y-%m-%d %H:%M} UTC" if best.until else ""
         return f"{what}: {best.reason.label}{': ' + best.detail if best.detail else ''}{until}{by}"
-    if opinion.names_files and detail.files:
+    if opinion.file_pattern is not None and detail.files:
         return f"none of the {len(detail.files)} files that upstream lists is called so"
-    if versions:
-        return f"no release matches; the newest upstream is {max(versions.values())}"
+    listed = [candidate.version for candidate in candidates if not candidate.is_removed]
+    if listed:
+        return f"no release matches; the newest upstream is {max(listed)}"
     return "upstream lists no distribution that can be used"
 
 
 def _find_missing(
-    wants: Wants, detail: ProjectDetail, candidates: Sequence[Candidate], met: set[Origin]
+    wants: Wants, detail: ProjectDetail, candidates: Sequence[Candidate], met: AbstractSet[int]
 ) -> Iterator[Unmet]:
     """The files that a lock names, that would be kept, and that upstream does not list."""
+    if detail.status == "quarantined":
+        return
     if wants.on_upstream_removal is not RemovalPolicy.KEEP:
         candidates = [candidate for candidate in candidates if not candidate.is_removed]
-    for pin in wants.pins:
-        if pin.origin not in met or detail.status == "quarantined":
-            continue  # said already
+    offer = Offer(candidates)
+    for number, pin in enumerate(wants.pins, start=len(wants.rules)):
+        if number not in met or not pin.files:
+            continue  # said already, or nothing is named
         locked = Locked(pin)
-        listed = {locked.find(candidate.file) for candidate in candidates}
+        near = offer.near(pin)
+        listed = {locked.find(candidate.file) for candidate in near}
         absent = [each for file in pin.files if file not in listed if (each := _make_absent(pin, file))]
         if not absent:
             continue
-        (opinion,) = ask_all(_only(wants, pin), [*candidates, *absent])
+        (opinion,) = ask_all(_only(wants, pin), [*near, *absent])
         for candidate in absent:
             filename = candidate.file.filename
-            if filename not in opinion.refusals and find_veto(candidate, wants) is None:
+            if filename in opinion.wanted and find_veto(candidate, wants) is None:
                 yield Unmet(
                     project=wants.project,
                     origin=pin.origin,

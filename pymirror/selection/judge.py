@@ -2,57 +2,111 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pymirror.selection.candidates import Candidate
-from pymirror.selection.checks import Locked
-from pymirror.selection.model import Chosen, Excluded, Reason, Refused, Verdict, Wants, nearest
-from pymirror.selection.rules import Opinion, ask_file, ask_pin, ask_rule
-from pymirror.spec.model import Origin, Pin
+from pymirror.selection.model import Chosen, Excluded, LockHashes, Reason, Refusal, Refused, Verdict, Wants, nearest
+from pymirror.selection.rules import Offer, Opinion, ask_file, ask_pin, ask_rule
+from pymirror.spec.model import Origin
+
+Asked = tuple[int, Opinion]
+"""An opinion, and the number of what was asked."""
 
 
 def ask_all(wants: Wants, candidates: Sequence[Candidate]) -> list[Opinion]:
-    """What every rule, pin and single file says of ``candidates``."""
+    """What every rule, pin and single file says of ``candidates``, in this order."""
+    offer = Offer(candidates)
     return [
         *(ask_rule(rule, candidates, wants) for rule in wants.rules),
-        *(ask_pin(pin, candidates, wants) for pin in wants.pins),
+        *(ask_pin(pin, offer, wants) for pin in wants.pins),
         *(ask_file(rule, candidates, wants) for rule in wants.files),
     ]
 
 
-def judge(candidate: Candidate, opinions: Sequence[Opinion], wants: Wants) -> Verdict:
-    """What the candidate comes to."""
-    filename = candidate.file.filename
-    refusals = [(each.origin, each.refusals[filename]) for each in opinions if filename in each.refusals]
-    wanted_by = tuple(sorted({each.origin for each in opinions if filename not in each.refusals}))
-    if not wanted_by:
-        return Verdict(outcome=_find_mismatch(candidate, refusals) or _reject(refusals), refusals=tuple(refusals))
-    veto = find_veto(candidate, wants)
-    if veto is not None:
-        return Verdict(outcome=veto, refusals=(*refusals, *((origin, veto) for origin in wanted_by)))
-    fault = candidate.fault
-    if fault is None and wants.require_hashes and candidate.file.sha256 is None:
-        fault = (Reason.NO_SHA256, "upstream gives none (see require-hashes)")
-    if fault is not None:
-        return Verdict(outcome=_refuse(candidate, *fault, wanted_by), refusals=tuple(refusals))
-    chosen = Chosen(
-        file=candidate.file,
-        distribution=candidate.distribution,
-        version=candidate.version,
-        origins=wanted_by,
-        lock_hashes=_find_lock_hashes(candidate, wants, wanted_by),
-        is_removed=candidate.is_removed,
-        max_size=_find_max_size(candidate, opinions),
-    )
-    return Verdict(outcome=chosen, refusals=tuple(refusals))
+class Bench:
+    """The opinions by file, so that of hundreds of locks only those are heard that know a file."""
 
+    def __init__(self, opinions: Sequence[Opinion], wants: Wants) -> None:
+        self._wants = wants
+        self._pins = dict(enumerate(wants.pins, start=len(wants.rules)))
+        self._wanting: dict[str, list[Asked]] = {}
+        self._refusing: dict[str, list[Asked]] = {}
+        for number, opinion in enumerate(opinions):
+            for filename in opinion.wanted:
+                self._wanting.setdefault(filename, []).append((number, opinion))
+            for filename in opinion.refusals:
+                self._refusing.setdefault(filename, []).append((number, opinion))
+        self._distant = sorted(enumerate(opinions), key=lambda item: _place(item[1].origin))
 
-def _find_max_size(candidate: Candidate, opinions: Sequence[Opinion]) -> int | None:
-    """What the download may have, where nobody tells its size before: the greatest limit of those who want it."""
-    if candidate.file.size is not None:
-        return None
-    limits = [each.max_file_size for each in opinions if candidate.file.filename not in each.refusals]
-    return None if None in limits else max((limit for limit in limits if limit is not None), default=None)
+    def judge(self, candidate: Candidate) -> Verdict:
+        """What the candidate comes to."""
+        filename = candidate.file.filename
+        wanting, refusing = self._wanting.get(filename, []), self._refusing.get(filename, [])
+        refusals = [
+            Refusal(asked=number, origin=opinion.origin, excluded=opinion.refuse(candidate))
+            for number, opinion in refusing or (self._distant[:1] if not wanting else ())
+        ]
+        mismatches = [each for each in refusals if each.excluded.reason is Reason.LOCK_MISMATCH]
+        veto = find_veto(candidate, self._wants) if wanting or mismatches or candidate.is_removed else None
+        if veto is not None:
+            refusals += [Refusal(asked=number, origin=each.origin, excluded=veto) for number, each in wanting]
+            return Verdict(outcome=veto, refusals=tuple(refusals))
+        if mismatches:
+            # No choice of the user's: a lock names the file, and it is another. Whoever else wants it, it is refused.
+            asked = [*((each.asked, each.origin) for each in mismatches), *((n, o.origin) for n, o in wanting)]
+            return self._refuse(candidate, Reason.LOCK_MISMATCH, mismatches[0].excluded.detail, asked, refusals)
+        if not wanting:
+            return Verdict(outcome=nearest(each.excluded for each in refusals), refusals=tuple(refusals))
+        return self._take(candidate, wanting, refusals)
+
+    def _take(self, candidate: Candidate, wanting: Sequence[Asked], refusals: Sequence[Refusal]) -> Verdict:
+        fault = candidate.fault
+        if fault is None and self._wants.require_hashes and candidate.file.sha256 is None:
+            fault = (Reason.NO_SHA256, "upstream gives none (see require-hashes)")
+        if fault is not None:
+            return self._refuse(candidate, *fault, [(number, each.origin) for number, each in wanting], refusals)
+        chosen = Chosen(
+            file=candidate.file,
+            distribution=candidate.distribution,
+            version=candidate.version,
+            origins=tuple(sorted({each.origin for _, each in wanting})),
+            lock_hashes=frozenset(self._find_lock_hashes(candidate, wanting)),
+            is_removed=candidate.is_removed,
+            max_size=_find_max_size(candidate, wanting),
+        )
+        return Verdict(outcome=chosen, taken_for=tuple(number for number, _ in wanting), refusals=tuple(refusals))
+
+    @staticmethod
+    def _refuse(
+        candidate: Candidate,
+        reason: Reason,
+        detail: str,
+        asked: Sequence[tuple[int, Origin]],
+        refusals: Sequence[Refusal],
+    ) -> Verdict:
+        refused = Refused(
+            filename=candidate.file.filename,
+            version=candidate.version,
+            reason=reason,
+            detail=detail,
+            origins=tuple(sorted({origin for _, origin in asked})),
+        )
+        return Verdict(outcome=refused, taken_for=tuple(number for number, _ in asked), refusals=tuple(refusals))
+
+    def _find_lock_hashes(self, candidate: Candidate, wanting: Sequence[Asked]) -> Iterator[LockHashes]:
+        """What to compare the file with once it is there, where upstream gives no hash of the kind that a lock has.
+
+        A lock that names the file means these very bytes, whoever else wants it. Hashes without a name may be those of
+        other files: they count where nothing but such locks wants the file, and one of them is enough.
+        """
+        known = {name for name, _ in candidate.file.hashes}
+        for _, opinion in wanting:
+            named = opinion.locked.find(candidate.file) if opinion.locked is not None else None
+            if named is not None and named.hashes and known.isdisjoint(name for name, _ in named.hashes):
+                yield named.hashes
+        nameless = [self._pins[number].hashes if number in self._pins else None for number, _ in wanting]
+        if all(hashes and known.isdisjoint(name for name, _ in hashes) for hashes in nameless):
+            yield frozenset(pair for hashes in nameless if hashes for pair in hashes)
 
 
 def find_veto(candidate: Candidate, wants: Wants) -> Excluded | None:
@@ -65,36 +119,13 @@ def find_veto(candidate: Candidate, wants: Wants) -> Excluded | None:
     return nearest(vetoes) if vetoes else None
 
 
-def _reject(refusals: Sequence[tuple[Origin, Excluded]]) -> Excluded:
-    return nearest(refusal for _, refusal in refusals)
-
-
-def _refuse(candidate: Candidate, reason: Reason, detail: str, origins: tuple[Origin, ...]) -> Refused:
-    return Refused(
-        filename=candidate.file.filename, version=candidate.version, reason=reason, detail=detail, origins=origins
-    )
-
-
-def _find_mismatch(candidate: Candidate, refusals: Sequence[tuple[Origin, Excluded]]) -> Refused | None:
-    """A file that a lock names and whose hash is another: that is no choice of the user's, so it is a failure."""
-    locks = [(origin, refusal) for origin, refusal in refusals if refusal.reason is Reason.LOCK_MISMATCH]
-    if not locks:
+def _find_max_size(candidate: Candidate, wanting: Sequence[Asked]) -> int | None:
+    """What the download may have, where the page does not tell: the greatest limit of those who want the file."""
+    limits = [opinion.max_file_size for _, opinion in wanting]
+    if candidate.file.size is not None or None in limits:
         return None
-    origins = tuple(sorted({origin for origin, _ in locks}))
-    return _refuse(candidate, Reason.LOCK_MISMATCH, locks[0][1].detail, origins)
+    return max((limit for limit in limits if limit is not None), default=None)
 
 
-def _find_lock_hashes(candidate: Candidate, wants: Wants, wanted_by: Sequence[Origin]) -> frozenset[tuple[str, str]]:
-    """The hashes to compare the file with once it is there: where only pins want it, and none could be compared yet."""
-    file = candidate.file
-    known = {name for name, _ in file.hashes}
-    pins = [pin for pin in wants.pins if pin.origin in wanted_by]
-    allowed = [_hashes_of(pin, candidate) if pin.files else pin.hashes for pin in pins]
-    if len({pin.origin for pin in pins}) < len(wanted_by) or not all(allowed):
-        return frozenset()
-    return frozenset(pair for hashes in allowed if known.isdisjoint(n for n, _ in hashes) for pair in hashes)
-
-
-def _hashes_of(pin: Pin, candidate: Candidate) -> frozenset[tuple[str, str]]:
-    named = Locked(pin).find(candidate.file)
-    return named.hashes if named is not None else frozenset()
+def _place(origin: Origin) -> tuple[str, int, str]:
+    return origin.file, origin.line or 0, origin.text

@@ -66,20 +66,24 @@ class Excluded:
     until: datetime | None = None
 
 
+LockHashes = frozenset[tuple[str, str]]
+"""(algorithm, digest) pairs that one lock file allows."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
     """A file that is wanted, and what wants it.
 
-    ``lock_hashes`` are those that a lock file allows, where upstream gives none that they could be compared with.
-    ``is_removed`` where upstream does not list it any more, and it is kept. ``max_size`` is the limit that holds for a
-    file whose size is not known before it is there.
+    ``lock_hashes`` are those that lock files allow, where upstream gives none that they could be compared with: the
+    file must have one of each set. ``is_removed`` where upstream does not list it any more, and it is kept.
+    ``max_size`` is the limit that holds for a file whose size is not known before it is there.
     """
 
     file: File
     distribution: Distribution
     version: Version
     origins: tuple[Origin, ...]
-    lock_hashes: frozenset[tuple[str, str]] = frozenset()
+    lock_hashes: frozenset[LockHashes] = frozenset()
     is_removed: bool = False
     max_size: int | None = None
 
@@ -137,11 +141,21 @@ class Wants:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why one rule or pin did not take a file. ``asked`` is its number among all: two may stand on the same line."""
+
+    asked: int
+    origin: Origin
+    excluded: Excluded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What one file came to: chosen, refused or left out; and for each rule and pin why it did not take it."""
+    """What one file came to: chosen or refused, and for which rules and pins; or left out, and why each refused it."""
 
     outcome: Chosen | Refused | Excluded
-    refusals: tuple[tuple[Origin, Excluded], ...] = ()
+    taken_for: tuple[int, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,5 +172,15 @@ class Selection:
 
 
 def nearest(refusals: Iterable[Excluded]) -> Excluded:
-    """The refusal to quote: that of the rule which the file came nearest to meeting, the same in any order of rules."""
-    return max(refusals, key=lambda refusal: (refusal.reason, str(refusal.origin), refusal.detail, refusal.filename))
+    """The refusal to quote: that of the rule which the file came nearest to meeting, the same in any order of rules.
+
+    Of two that let it wait, that is the one which lets it in first.
+    """
+    return max(refusals, key=_rank)
+
+
+def _rank(refusal: Excluded) -> tuple[int, float, tuple[str, int, str], str, str]:
+    origin = refusal.origin
+    place = (origin.file, origin.line or 0, origin.text) if origin is not None else ("", 0, "")
+    wait = -refusal.until.timestamp() if refusal.until is not None else -1e18
+    return refusal.reason, wait, place, refusal.detail, refusal.filename

@@ -9,7 +9,7 @@ from packaging.version import Version
 
 from pymirror.selection.candidates import Candidate, understand
 from pymirror.selection.explain import find_unmet
-from pymirror.selection.judge import ask_all, judge
+from pymirror.selection.judge import Bench, ask_all
 from pymirror.selection.model import Chosen, Excluded, Refused, Selection, Verdict, Wants
 from pymirror.simple.model import File, ProjectDetail
 
@@ -32,22 +32,23 @@ def select(wants: Wants, detail: ProjectDetail, *, page_url: str, published: Seq
 
 def examine(wants: Wants, detail: ProjectDetail, *, page_url: str, published: Sequence[File] = ()) -> Judgement:
     """:func:`select`, with what every rule said of every file."""
-    excluded: list[Excluded] = []
-    candidates = list(understand(wants.project, detail, page_url, published, excluded))
+    unread: list[Excluded] = []
+    candidates = list(understand(wants.project, detail, page_url, published, unread))
     opinions = ask_all(wants, candidates)
-    verdicts = [judge(candidate, opinions, wants) for candidate in candidates]
-    outcomes = [verdict.outcome for verdict in verdicts]
-    excluded += [outcome for outcome in outcomes if isinstance(outcome, Excluded)]
+    bench = Bench(opinions, wants)
+    judged = tuple((candidate, bench.judge(candidate)) for candidate in candidates)
+    outcomes = [verdict.outcome for _, verdict in judged]
+    excluded = [*unread, *(outcome for outcome in outcomes if isinstance(outcome, Excluded))]
     selection = Selection(
         project=wants.project,
         chosen=tuple(sorted((item for item in outcomes if isinstance(item, Chosen)), key=_order)),
         excluded=tuple(sorted(excluded, key=lambda item: (item.filename, item.reason))),
-        unmet=tuple(find_unmet(wants, detail, candidates, opinions, verdicts)),
+        unmet=tuple(find_unmet(wants, detail, judged, opinions, unread)),
         refused=tuple(sorted((o for o in outcomes if isinstance(o, Refused)), key=lambda item: item.filename)),
         status=detail.status,
         status_reason=detail.status_reason,
     )
-    return Judgement(verdicts=tuple(zip(candidates, verdicts, strict=True)), selection=selection)
+    return Judgement(verdicts=judged, selection=selection)
 
 
 def _order(chosen: Chosen) -> tuple[Version, str]:

@@ -20,6 +20,7 @@ import yaml
 from pymirror.errors import Problem
 
 MAX_DOCUMENT_BYTES = 1024 * 1024
+MAX_QUOTED = 120
 MAX_NODES = 200_000  # of the document with its aliases written out
 
 Path = tuple[str | int, ...]
@@ -170,7 +171,7 @@ class Reading:
                 value = node.value  # YAML makes dates of what looks like one
         except (yaml.YAMLError, ValueError, OverflowError, LookupError, AttributeError, TypeError):
             value = None  # an unknown tag, a date that is none: PyYAML raises whatever comes
-        if value is None:
+        if value is None or (isinstance(value, int) and abs(value) >= 2**63):
             return self._refuse(node, expected, path)
         is_substituted = False
         if isinstance(value, str):
@@ -186,6 +187,8 @@ class Reading:
 
     def _substitute(self, text: str, path: Path) -> Any:
         """``text`` with each ``${NAME}`` replaced by the environment's value, once; values are not looked into."""
+        if path[:1] == ("ignore",):
+            return text  # compared with a line as it stands, which may have a variable of its own
         missing = sorted({name for name in _VARIABLE.findall(text) if name not in self._environ})
         if missing:
             self.add(path, f"the environment variable {', '.join(missing)} is not set")
@@ -236,7 +239,9 @@ def spell(path: Path) -> str:
 
 def quote(text: str) -> str:
     """``text`` in quotes for a message, unless it may hold a credential."""
-    return '"…"' if "://" in text or "@" in text else f'"{text}"'
+    if "://" in text or "@" in text:
+        return '"…"'
+    return f'"{text}"' if len(text) <= MAX_QUOTED else f'"{text[:MAX_QUOTED]}…" ({len(text)} characters)'
 
 
 def suggest(word: str, known: typing.Iterable[str]) -> str:

@@ -130,7 +130,7 @@ def _read_yaml_list(part: Part, data: bytes) -> Iterator[tuple[KeyPath, str | Ex
 
 def _has_content(data: bytes) -> bool:
     """Whether there is more than blank lines and comments: a block list may be empty."""
-    lines = (line.strip() for line in data.splitlines())
+    lines = (line.strip() for line in data.removeprefix(b"\xef\xbb\xbf").splitlines())
     return any(line and not line.startswith(b"#") and line != b"---" for line in lines)
 
 

@@ -27,6 +27,8 @@ from pymirror.spec.schema import Document, EnvironmentEntry, EnvironmentProduct,
 from pymirror.spec.units import parse_duration, parse_size
 
 MAX_ENVIRONMENTS = 256
+NONE = "none"
+"""What a project says that has no cutoff or limit, where the spec has one."""
 
 _BARE_NUMBER = re.compile(r"[0-9]*[1-9][0-9]*")
 
@@ -158,6 +160,8 @@ def _read_older(part: Part, value: str | int, path: KeyPath) -> Cutoff | None:
 def _read_cutoff(part: Part, value: str | int, path: KeyPath, *, days: int) -> Cutoff | None:
     """A date, a time, or an age: what pip and uv take, always in UTC. A date stands for its begin and ``days``."""
     text = str(value).strip()
+    if text == NONE:
+        return None
     moment = _parse_moment(text, days)
     if moment is not None:
         return Cutoff(text=text, moment=moment)
@@ -183,7 +187,9 @@ def _parse_moment(text: str, days: int) -> datetime | None:
 
 
 def read_size(part: Part, value: str | int, path: KeyPath) -> int | None:
-    """A number of bytes greater than zero."""
+    """A number of bytes greater than zero; ``None`` where there is to be no limit."""
+    if value == NONE:
+        return None
     size = parse_size(str(value))
     if size is None or size < 1 or not isfinite(size):
         part.add(path, "not an amount that can be used", 'write "500 kB", "2 GB"')

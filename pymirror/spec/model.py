@@ -65,7 +65,7 @@ class ReleaseLine(enum.StrEnum):
 QUARANTINE_DAYS = 14
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
     """Where a rule stands: ``mirror.yaml:12`` and, for messages, its key or text.
 
@@ -79,6 +79,9 @@ class Origin:
 
     def __str__(self) -> str:
         return self.file if self.line is None else f"{self.file}:{self.line}"
+
+    def __lt__(self, other: Origin) -> bool:
+        return (self.file, self.line or 0, self.text) < (other.file, other.line or 0, other.text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,6 +254,10 @@ class Upstream:
 
     def claims(self, project: NormalizedName) -> bool:
         return any(fnmatchcase(project, pattern) for pattern in self.projects)
+
+    def claims_all(self, glob: str) -> bool:
+        """Whether every project that ``glob`` can match is claimed; a ``*`` of a claim covers those of the glob."""
+        return any(fnmatchcase(glob, claim) for claim in self.projects if "?" not in claim or claim == glob)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

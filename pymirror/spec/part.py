@@ -19,6 +19,8 @@ from pymirror.spec.schema import Document
 
 ReadFile = Callable[[Path], bytes]
 
+MAX_TEXT = 2000  # of a requirement or a specifier; numbers and markers without end stop the parser
+
 _GLOB_NAME = re.compile(r"[A-Za-z0-9._*?-]+")
 _RELEASES = re.compile(r"\s*([A-Za-z0-9._*?-]+)\s*(.*)", re.DOTALL)
 _FILE_GLOB = re.compile(r"[A-Za-z0-9._+!*?\[\]-]+")
@@ -54,9 +56,14 @@ class Part:
 
     def requirement(self, text: str, path: KeyPath) -> Requirement | None:
         try:
-            requirement = Requirement(text)
+            requirement = Requirement(text) if len(text) <= MAX_TEXT else None
         except InvalidRequirement as error:
             self.add(path, f"{quote(text)} is not a requirement: {str(error).splitlines()[0]}")
+            return None
+        except (RecursionError, ValueError):
+            requirement = None  # brackets without end, numbers of thousands of digits
+        if requirement is None:
+            self.add(path, f"{quote(text)} is not a requirement that can be read")
             return None
         if requirement.url:
             # The URL may hold a credential, so it is not repeated.
@@ -66,11 +73,16 @@ class Part:
 
     def specifier(self, text: str, path: KeyPath) -> SpecifierSet | None:
         try:
-            return SpecifierSet(text)
+            if len(text) <= MAX_TEXT:
+                return SpecifierSet(text)
         except InvalidSpecifier:
             hint = f'did you mean "=={text}"?' if re.fullmatch(r"[0-9][0-9A-Za-z.]*", text.strip()) else None
             self.add(path, f"{quote(text)} is not a version specifier", hint)
             return None
+        except ValueError:
+            pass  # a number of thousands of digits
+        self.add(path, f"{quote(text)} is not a version specifier that can be read")
+        return None
 
     def releases(self, text: str, path: KeyPath) -> tuple[str, SpecifierSet] | None:
         """``urllib3 <2.2`` or ``*-nightly``: a name or a glob over names, and a specifier."""

@@ -52,6 +52,9 @@ def _read_rule(
     origin = part.origin(path, f"{text} {version or ''}".strip())
     given = part.specifier(version, (*path, "version")) if version is not None else None
     if _GLOB.match(text):
+        if any(sign in text for sign in "[;"):
+            part.add(name_path, f"{quote(text)} is a pattern, which takes neither extras nor a marker")
+            return None
         found = part.releases(text, name_path)
         if found is None:
             return None

@@ -8,6 +8,7 @@ from math import isfinite
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pymirror.spec.document import Path as KeyPath
+from pymirror.spec.document import quote
 from pymirror.spec.model import Network, Upstream
 from pymirror.spec.part import Part
 from pymirror.spec.schema import UpstreamEntry
@@ -30,7 +31,7 @@ def read_upstreams(parts: Sequence[Part]) -> tuple[Upstream, ...]:
             if upstream is None:
                 continue
             if upstream.name in names:
-                part.add((*path, "name"), f'a second upstream named "{upstream.name}"', "give each a name:")
+                part.add((*path, "name"), f"a second upstream named {quote(upstream.name)}", "give each a name:")
             names.add(upstream.name)
             upstreams.append(upstream)
     return tuple(upstreams)

@@ -361,3 +361,95 @@ def test_a_line_is_refused_when_its_version_has_thousands_of_digits() -> None:
 def test_who_needs_a_project_is_read_when_a_comment_says_so(text: str, required_by: tuple[str, ...]) -> None:
     (pin,) = read(text).pins
     assert pin.required_by == required_by
+
+
+# ── options of a newer pip ──────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'demo==1.0 --config-settings="--x=y"',
+        "demo==1.0 --config-settings --x=y",
+        "demo==1.0 --config-setting '--x=a b'  # why",
+        "demo==1.0 -C x=y -Cz=1",
+        "demo==1.0 \\\n    -C x=y",
+        "demo==1.\\\n0 \\\n -C x=y \\\n  # a comment",
+        '--all-releases :all:\ndemo==1.0 --config-settings="a b" # -C',
+        "--only-final=:all:\ndemo==1.0",
+        "--pre --uploaded-prior-to 2026-01-01 --no-require-hashes\ndemo==1.0",
+    ],
+)
+def test_an_option_is_passed_over_when_only_a_newer_pip_has_it(line: str) -> None:
+    lock = read(f"first==1\n{line}\nlast==1\n")
+    assert (lock.unservable, lock.problems) == ((), ())
+    _, demo, last = lock.pins
+    assert (str(demo.specifier), demo.project) == ("==1.0", "demo")
+    assert demo.origin.line == 2 + line.startswith("--")
+    assert last.origin.line == 2 + len(line.splitlines())
+
+
+def test_hashes_and_comments_are_kept_when_a_line_has_a_new_option() -> None:
+    pin = pin_of(
+        f"demo==1.0 ; os_name == 'nt' \\\n  --hash=sha256:{A} \\\n  -C x=y \\\n  --hash=sha256:{B}\n  # via other\n"
+    )
+    assert pin.hashes == {("sha256", A), ("sha256", B)}
+    assert (pin.marker, pin.required_by) == ('os_name == "nt"', ("other",))
+
+
+@pytest.mark.parametrize("line", ["-e ./tools --config-settings a=b", "-e ./tools \\\n  --config-settings a=b  # ours"])
+def test_an_editable_line_is_known_without_its_settings_when_it_has_some(line: str) -> None:
+    (unservable,) = read(f"first==1\n{line}\n").unservable
+    assert (unservable.line, unservable.origin.line) == ("-e ./tools", 2)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "demo==1.0 --config-settings",
+        f"demo==1.0 --config-settings --hash=sha256:{A}",
+        "demo==1.0 --config-settings 'x",
+        "demo==1.0 --bogus -C x=y",
+    ],
+)
+def test_a_line_is_refused_when_a_new_option_cannot_be_told(line: str) -> None:
+    assert message_of(f"first==1\n{line}\n") == "demo.lock:2: not a line of a requirements file"
+
+
+# ── what messages say, and do not repeat ────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("line", ["pytz==2004d", "pytz[x] == 2004d ; os_name == 'nt'", "pytz==2004d,<3000  # old"])
+def test_a_line_is_refused_with_a_way_out_when_its_version_is_none(line: str) -> None:
+    said = 'demo.lock:1: "2004d" is no version (PEP 440) (=== pins a version as it is written)'
+    assert message_of(line) == said
+    assert str(pin_of("pytz===2004d").specifier) == "===2004d"
+
+
+def test_a_line_is_refused_with_a_way_out_when_conda_wrote_it() -> None:
+    assert message_of("numpy=1.26.4=py312h1234567_0") == (
+        "demo.lock:1: not a line of a requirements file (this is one of conda; write the file with `pip freeze`)"
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"demo==1 --hash=robot-{PASSWORD}@x:1",
+        f"demo===robot:{PASSWORD}@x",
+        f"-r robot:{PASSWORD}@x",
+    ],
+)
+def test_a_message_says_nothing_of_an_address_when_it_may_hold_a_credential(line: str) -> None:
+    assert '"…"' in message_of(line)
+    assert PASSWORD not in repr(read(line))
+
+
+@pytest.mark.parametrize("line", [f"{'d' * 5000}>1", f"demo=={'d' * 5000}", f"demo==1 --hash={'d' * 5000}:1"])
+def test_a_message_is_cut_when_a_text_of_the_line_is_long(line: str) -> None:
+    assert "d" * 150 in message_of(line)
+    assert len(message_of(line)) < 500
+
+
+def test_a_line_is_refused_when_its_version_cannot_be_used() -> None:
+    assert "has a version that is none" in message_of(f"demo=={'1' * 300}")

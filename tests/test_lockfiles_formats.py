@@ -678,7 +678,7 @@ def test_the_line_of_an_entry_is_found_when_the_text_is_laid_out_otherwise() -> 
         '"c"\n:\n{"version": "==1"}}, "_meta": {"pipfile-spec": 6, "a": {"b": 1}}}',
     )
     assert lock.problems == ()
-    assert [(pin.project, pin.origin.line) for pin in lock.pins] == [("a", 1), ("b-x", None), ("c", 3)]
+    assert [(pin.project, pin.origin.line) for pin in lock.pins] == [("a", 1), ("b-x", 2), ("c", 3)]
 
 
 @pytest.mark.parametrize(
@@ -693,7 +693,11 @@ def test_the_line_of_an_entry_is_found_when_the_text_is_laid_out_otherwise() -> 
         ({"path": "./libs/demo", "editable": True}, "an editable project"),
         (
             {"version": "*", "markers": "os_name == 'nt'"},
-            'not locked: Pipenv writes "*" where the marker was false on the machine that locked',
+            'not locked: Pipenv writes no version, or "*", where the marker was false on the machine that locked',
+        ),
+        (
+            {"markers": "os_name == 'nt'"},
+            'not locked: Pipenv writes no version, or "*", where the marker was false on the machine that locked',
         ),
     ],
 )
@@ -721,6 +725,11 @@ def test_an_entry_of_a_pipfile_lock_is_passed_over_when_it_is_the_project_itself
         ({"version": "==1", "hashes": [None]}, "default.demo.hashes[0]: expected text, got nothing"),
         ({"version": "==1", "markers": "nonsense"}, "default.demo.markers: not a marker"),
         ({"version": "==1", "extras": {}}, "default.demo.extras: expected a list, got a table"),
+        (
+            {"version": "==2004d"},
+            'default.demo.version: "2004d" is no version (PEP 440) (=== pins a version as it is written)',
+        ),
+        ({"version": 1, "markers": "os_name == 'nt'"}, "default.demo.version: expected text, got a number"),
         ({"path": 1, "editable": 1}, ""),
     ],
 )
@@ -736,3 +745,96 @@ def test_an_entry_of_a_pipfile_lock_is_refused_when_its_name_is_none() -> None:
     assert (
         message_of(read_pipfile("==1", name="../x")) == 'Pipfile.lock:6: default.../x: "../x" is no name of a project'
     )
+
+
+def test_a_key_that_is_written_twice_has_its_lines_when_one_is_escaped() -> None:
+    lock = read(
+        "Pipfile.lock",
+        '{"_meta": {"pipfile-spec": 6}, "default": {"demo": {"version": "==1.0"}},\n'
+        '"d\\u0065velop": {"d\\u0065mo": {"version": "==1.0"}}}',
+    )
+    assert [(pin.project, pin.origin.line) for pin in lock.pins] == [("demo", 1), ("demo", 2)]
+
+
+# ── what messages do not repeat ─────────────────────────────────────────────────────────────────────
+
+LONG = "d" * 5000
+
+
+@pytest.mark.parametrize(
+    ("lock", "message"),
+    [
+        (
+            read_pipfile("==1", name=f"{SECRET}/x"),
+            'Pipfile.lock:6: default.…: "…" is no name of a project',
+        ),
+        (read_pipfile({"version": 1}, name=f"robot:{PASSWORD}@x"), 'Pipfile.lock:6: default.…: "…" is no name of'),
+        (
+            read("Pipfile.lock", json.dumps({"_meta": {"pipfile-spec": 6}, SECRET: {"demo": 1}})),
+            "Pipfile.lock: ….demo: expected a table, got a number",
+        ),
+        (read_pipfile({"version": f"==={SECRET}"}), 'Pipfile.lock:6: default.demo.version: "demo" is not pinned with'),
+        (
+            read_pipfile({"version": "==1", "hashes": [f"{PASSWORD}@x:1"]}),
+            'Pipfile.lock:6: default.demo.hashes: unknown hash "…"',
+        ),
+        (
+            read_entry("poetry.lock", f'name = "{SECRET}"\nversion = "1"'),
+            'poetry.lock:4: package[0].name: "…" is no name of a project',
+        ),
+        (
+            read_entry("poetry.lock", f'name = "demo"\nversion = "{SECRET}"'),
+            "poetry.lock:4: package[0].version: not a version",
+        ),
+        (
+            read_entry("poetry.lock", f'name = "demo"\nversion = "1"\nfiles = [{{file = "{SECRET}"}}]'),
+            "poetry.lock:4: package[0].files[0].file: names no file",
+        ),
+        (
+            read("poetry.lock", f'{POETRY}[metadata.files]\n"{SECRET}" = 1'),
+            "poetry.lock: metadata.files.…: expected a list, got a number",
+        ),
+        (read("pdm.lock", f'{PDM}[a."{SECRET}"]\n[a."{SECRET}"]'), "pdm.lock:4: not TOML"),
+        (
+            read_entry("uv.lock", f'name = "demo"\nsource = {{git = "x"}}\ndev-dependencies = {{"{SECRET}" = 1}}'),
+            "uv.lock:4: package[0].dev-dependencies.…: expected a list, got a number",
+        ),
+        (read_entry("pylock.toml", f'name = "{SECRET}"'), "pylock.toml:4: packages[0].name: not as PEP 751 has it"),
+    ],
+)
+def test_a_message_says_nothing_of_an_address_when_it_may_hold_a_credential(lock: Lock, message: str) -> None:
+    assert message_of(lock).startswith(message)
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [
+        read_pipfile("==1", name=f"-{LONG}"),
+        read_pipfile({"version": ">1"}, name=LONG),
+        read_pipfile({"version": "==1", "hashes": [f"{LONG}:1"]}),
+        read("poetry.lock", f'{POETRY}[metadata.files]\n"{LONG}" = 1'),
+        read("pdm.lock", f'{PDM}[a."{LONG}"]\n[a."{LONG}"]'),
+        read_entry("poetry.lock", f'name = "-{LONG}"\nversion = "1"'),
+        read_entry(
+            "pylock.toml",
+            f'name = "demo"\nsdist = {{name = "{LONG}", url = "https://x/y", hashes = {{sha256 = "{A}"}}}}',
+        ),
+    ],
+)
+def test_a_message_is_cut_when_a_text_of_the_lock_is_long(lock: Lock) -> None:
+    said = message_of(lock)
+    assert "d" * 150 in said
+    assert "…" in said
+    assert len(said) < 550
+
+
+@pytest.mark.parametrize("key", ["marker", "environments"])
+def test_a_pylock_is_refused_in_words_when_a_marker_has_too_many_brackets(key: str) -> None:
+    marker = f"{'(' * 5000}os_name == 'x'{')' * 5000}"
+    lines = {
+        "marker": f'{PYLOCK}\n[[packages]]\nname = "demo"\nversion = "1"\nmarker = "{marker}"',
+        "environments": f'{PYLOCK}environments = ["{marker}"]\npackages = []',
+    }
+    said = message_of(read("pylock.toml", lines[key]))
+    assert "cannot be read: nested too deeply" in said
+    assert "recursion" not in said

@@ -273,7 +273,7 @@ def listed(text: str, files: dict[str, str | bytes] | None = None) -> tuple[Loos
 
 
 @pytest.mark.parametrize(
-    ("line", "text", "is_exact"),
+    ("line", "text", "has_hashes"),
     [
         ("Demo_Tool", "Demo_Tool", False),
         (
@@ -281,26 +281,45 @@ def listed(text: str, files: dict[str, str | bytes] | None = None) -> tuple[Loos
             'requests[fast-io,socks]<3,>=2 ; os_name == "nt"',
             False,
         ),
-        ("demo==1.0", "demo==1.0", True),
-        ("demo===odd", "demo===odd", True),
+        ("demo==1.0", "demo==1.0", False),
+        ("demo===odd", "demo===odd", False),
         ("demo==1.*", "demo==1.*", False),
         (f"demo==1.0 --hash=sha256:{A}", "demo==1.0", True),
     ],
 )
-def test_a_requirement_is_listed_when_it_comes_from_an_index(line: str, text: str, is_exact: bool) -> None:
+def test_a_requirement_is_listed_when_it_comes_from_an_index(line: str, text: str, has_hashes: bool) -> None:
     (requirement,) = listed(f"\n{line}")
-    assert (requirement.text, requirement.is_exact) == (text, is_exact)
+    assert (requirement.text, requirement.has_hashes) == (text, has_hashes)
     assert str(requirement.origin) == "demo.txt:2"
 
 
 def test_requirements_are_listed_when_they_stand_in_nested_files() -> None:
     files: dict[str, str | bytes] = {"base.txt": "other>1\n-e .\n", "limits.txt": "demo<3\nother==2\nthird==1\n"}
     found = listed("demo\n./here\n???\n-r base.txt\n-r gone.txt\n-c limits.txt", files)
-    assert [(each.text, each.is_exact, str(each.origin)) for each in found] == [
-        ("demo<3", False, "demo.txt:1"),
-        ("other==2,>1", True, "base.txt:1"),
+    assert [(each.text, str(each.origin)) for each in found] == [
+        ("demo<3", "demo.txt:1"),
+        ("other==2,>1", "base.txt:1"),
     ]
 
 
 def test_a_requirement_is_listed_as_it_stands_when_a_constraint_contradicts_it() -> None:
     assert [each.text for each in listed("demo==1\n-c limits.txt", {"limits.txt": "demo==2"})] == ["demo==1"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "texts"),
+    [
+        ("demo<3\n-r base.txt", ["demo<3,>=2"]),
+        ("six>=1\nSIX>=1", ["six>=1"]),
+        ("demo[b]<3 ; os_name == 'nt'\nDemo[A] ; os_name=='nt'\ndemo", ['demo[a,b]<3 ; os_name == "nt"', "demo"]),
+        ("demo==1\ndemo==2\ndemo<2", ["demo<2,==1", "demo==2"]),
+    ],
+)
+def test_lines_become_one_requirement_when_they_name_one_project(lines: str, texts: list[str]) -> None:
+    assert [each.text for each in listed(lines, {"base.txt": "demo>=2"})] == texts
+
+
+def test_a_requirement_has_hashes_when_one_of_its_lines_or_constraints_has() -> None:
+    files: dict[str, str | bytes] = {"limits.txt": f"other==1 --hash=sha256:{A}\n"}
+    found = listed(f"demo\ndemo==1 --hash=sha256:{A}\nother\nthird\n-c limits.txt", files)
+    assert [each.has_hashes for each in found] == [True, True, False]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pymirror.lockfiles import Lock, LockFormat, detect_format, list_requirements, read_lockfile
+from pymirror.lockfiles.pipenv import NOT_LOCKED
 from pymirror.spec.model import Pin, Unservable
 
 FOLDER = Path(__file__).parent / "lockfiles"
@@ -252,7 +253,10 @@ def test_who_needs_a_project_is_known_when_the_lock_says_so(name: str, project: 
             "pipenv/Pipfile.lock",
             [
                 ("demo-local", "an editable project"),
-                ("demo-win", 'not locked: Pipenv writes "*" where the marker was false on the machine that locked'),
+                (
+                    "demo-win",
+                    NOT_LOCKED,
+                ),
             ],
         ),
         ("poetry/poetry.lock", [("demo-local", "not from an index: a local path")]),
@@ -299,4 +303,4 @@ def test_requirements_are_listed_when_a_person_wrote_them() -> None:
 def test_a_constraint_is_followed_when_a_person_wrote_it() -> None:
     name = "pip-tools/dev.in"
     (lint,) = list_requirements(open_nested(name), file=name, read=open_nested)
-    assert (lint.text, lint.is_exact, str(lint.origin)) == ("demo-lint", False, f"{name}:2")
+    assert (lint.text, str(lint.origin)) == ("demo-lint", f"{name}:2")

@@ -9,9 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pymirror.errors import SpecError, StorageError, UsageError
+from packaging.utils import canonicalize_name
+
+from pymirror.errors import Problem, SpecError, StorageError, UsageError
 from pymirror.lockfiles import (
     NOT_PINNED,
+    Lock,
     LockFormat,
     LooseRequirement,
     detect_format,
@@ -19,6 +22,7 @@ from pymirror.lockfiles import (
     read_lockfile,
 )
 from pymirror.spec.document import write_scalar
+from pymirror.spec.load import load_spec
 from pymirror.spec.model import Unservable
 
 _HEAD = """\
@@ -63,6 +67,9 @@ _TAIL = """
 """
 
 
+_MAX_NAMED = 5  # lines, in a message
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """A requirements or lock file: its path as seen from the spec's folder, and its content."""
@@ -72,9 +79,9 @@ class Source:
 
 
 def write_spec(sources: Sequence[Path], spec: Path, *, read: Callable[[Path], bytes]) -> None:
-    """Writes ``spec``, which must not be there yet.
+    """Writes ``spec``, which must not be there yet, once it is known to load.
 
-    Raises :class:`UsageError` where it is or where a source cannot be read, :class:`SpecError`, :class:`StorageError`.
+    Raises :class:`UsageError` where it is or where a source cannot be used, :class:`SpecError`, :class:`StorageError`.
     """
     folder = spec.absolute().parent
     named = []
@@ -91,6 +98,8 @@ def write_spec(sources: Sequence[Path], spec: Path, *, read: Callable[[Path], by
         python=f"{sys.version_info.major}.{sys.version_info.minor}",
         platform=_name_platform(sysconfig.get_platform()),
     )
+    data = text.encode("utf-8")
+    load_spec(spec, read=lambda path: data if path == spec else read(path), environ={})
     try:
         with spec.open("x", encoding="utf-8") as file:
             file.write(text)
@@ -115,28 +124,34 @@ def _name_platform(platform: str) -> str:
 def make_spec(sources: Sequence[Source], *, read: Callable[[str], bytes], python: str, platform: str) -> str:
     """The text of a spec that wants what ``sources`` want.
 
-    ``python`` and ``platform`` are the example of an environment. Raises :class:`SpecError` for a file that is none.
+    ``python`` and ``platform`` are the example of an environment. Raises :class:`SpecError` for a file that is none,
+    and :class:`UsageError` for one that a spec cannot want.
     """
     locks: list[str] = []
-    wanted: list[tuple[str, str]] = []
+    wanted: dict[object, str] = {}
     unservable: list[str] = []
     for source in sources:
+        if "${" in source.name:
+            raise UsageError(f"{source.name} has ${{ in its path, which a spec takes for a variable", hint="rename it")
         lock = read_lockfile(source.data, file=source.name, read=read)
-        loose: tuple[LooseRequirement, ...] = ()
-        if detect_format(source.data, file=source.name) is LockFormat.REQUIREMENTS:
-            loose = list_requirements(source.data, file=source.name, read=read)
-        is_exact = all(requirement.is_exact for requirement in loose)
-        problems = [each for each in lock.problems if is_exact or not each.message.endswith(NOT_PINNED)]
-        if problems:
+        loose = [problem for problem in lock.problems if problem.message.endswith(NOT_PINNED)]
+        requirements: tuple[LooseRequirement, ...] = ()
+        if loose and detect_format(source.data, file=source.name) is LockFormat.REQUIREMENTS:
+            requirements = list_requirements(source.data, file=source.name, read=read)
+        if problems := [problem for problem in lock.problems if not requirements or problem not in loose]:
             raise SpecError(problems)
+        if not (lock.pins or lock.unservable or requirements):
+            raise UsageError(f"{source.name} holds no requirement", hint="leave it out")
+        _check_hashes(lock, loose, requirements)
         unservable += [_name(line) for line in lock.unservable]
-        if is_exact:
+        if not requirements:
             locks.append(source.name)
-        else:
-            wanted += [(requirement.text, str(requirement.origin)) for requirement in loose]
+        for each in requirements:
+            key = (canonicalize_name(each.name), each.extras, each.specifier, each.marker)
+            wanted.setdefault(key, each.text)
     text = _HEAD % {"python": python, "platform": platform}
     if wanted:
-        text += "\nprojects:\n" + "".join(f"  - {write_scalar(text)}\n" for text in dict(wanted))
+        text += "\nprojects:\n" + "".join(f"  - {write_scalar(text)}\n" for text in wanted.values())
     if locks:
         text += "\n# Exact versions and hashes, taken as they are.\nlockfiles:\n"
         text += "".join(f"  - {write_scalar(name)}\n" for name in dict.fromkeys(locks))
@@ -145,6 +160,19 @@ def make_spec(sources: Sequence[Source], *, read: Callable[[str], bytes], python
         text += "# ignore:\n"
         text += "".join(f"#   - {write_scalar(name)}\n" for name in dict.fromkeys(unservable))
     return text + ("" if wanted or locks else _EXAMPLE) + _TAIL
+
+
+def _check_hashes(lock: Lock, loose: Sequence[Problem], requirements: Sequence[LooseRequirement]) -> None:
+    """A file becomes a lock or projects as a whole, and ``projects`` have no hashes: none is lost."""
+    has_hashes = any(pin.hashes for pin in lock.pins) or any(each.has_hashes for each in requirements)
+    if not (loose and has_hashes):
+        return
+    places = [problem.file if problem.line is None else f"{problem.file}:{problem.line}" for problem in loose]
+    named = ", ".join(places[:_MAX_NAMED]) + (f" and {len(places) - _MAX_NAMED} more" if places[_MAX_NAMED:] else "")
+    raise UsageError(
+        f"{named}: not pinned with ==, where other lines have hashes",
+        hint="pin every line, or move those that are not into a file of their own",
+    )
 
 
 def _name(line: Unservable) -> str:

@@ -13,6 +13,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 from packaging.version import Version
 
+from pymirror.lockfiles.findings import shown
 from pymirror.lockfiles.hashes import read_hashes
 from pymirror.lockfiles.tables import Table
 from pymirror.spec.model import LockedFile, Pin, Unservable
@@ -23,7 +24,13 @@ EDITABLE = "an editable project"
 FROM_URL = "not from an index: a URL"
 FROM_PATH = "not from an index: a local path"
 
-_ARBITRARY = re.compile(r"[^\s,;()]+")  # the version of a === clause, which ends at any of these
+# The version of a === clause, which ends at any of the first; no file's name has the last, which a URL has.
+_ARBITRARY = re.compile(r"[^\s,;()/@]+")
+
+# "pytz==2004d", or its specifier alone; what may be a URL or a variable is left alone.
+_PINNED = re.compile(
+    r"\s*(?:[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]]*\]\s*)?)?==\s*([A-Za-z0-9][A-Za-z0-9.+!_-]*)(?=\s|[,;#]|$)"
+)
 
 _REQUIREMENT_NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
 
@@ -46,8 +53,23 @@ def normalize_name(name: str, table: Table, key: str) -> NormalizedName | None:
     try:
         return canonicalize_name(name, validate=True)
     except InvalidName:
-        table.problem(key, f'"{name[:100]}" is no name of a project')
+        table.problem(key, f'"{shown(name)}" is no name of a project')
         return None
+
+
+NOT_A_VERSION_HINT = "=== pins a version as it is written"
+
+
+def odd_version(text: str) -> str | None:
+    """What is wrong with the version that ``text`` pins with ``==``, where it is none of PEP 440's: ``2004d``."""
+    match = _PINNED.match(text)
+    if match is None:
+        return None
+    try:
+        Version(match[1])
+    except ValueError:
+        return f'"{shown(match[1])}" is no version (PEP 440)'
+    return None
 
 
 def exact_specifier(version: str) -> SpecifierSet | None:
@@ -101,7 +123,8 @@ def read_files(tables: Iterable[Table], *keys: str) -> tuple[LockedFile, ...]:
 def filename_of(address: str) -> str | None:
     """The last part of a path or a URL, of which a URL's is percent-encoded; ``None`` where that is no file name."""
     if "://" in address:
-        name = unquote(re.split(r"[?#]", address, maxsplit=1)[0].rpartition("/")[2])
+        path = re.split(r"[?#]", address, maxsplit=1)[0].partition("://")[2].partition("/")[2]
+        name = unquote(path.rpartition("/")[2])
     else:
         name = re.split(r"[/\\]", address)[-1]
     return None if name in ("", ".", "..") or "/" in name else name

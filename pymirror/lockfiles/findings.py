@@ -10,6 +10,7 @@ from pymirror.lockfiles.interface import Lock
 from pymirror.spec.model import Origin, Pin, Unservable
 
 MAX_FILE_BYTES = 32 * 1024 * 1024
+MAX_SHOWN = 200  # characters of a text of a file, in a message
 
 
 @dataclass(slots=True)
@@ -34,6 +35,18 @@ class Findings:
 
     def lock(self) -> Lock:
         return Lock(pins=tuple(self.pins), unservable=tuple(self.unservable), problems=tuple(self.problems))
+
+
+def may_hold_credential(text: str) -> bool:
+    """Whether ``text`` looks like an address, which may have a password."""
+    return "://" in text or "@" in text
+
+
+def shown(text: str) -> str:
+    """``text``, which a file holds, for a message: cut where it is long; "…" where it may hold a credential."""
+    if may_hold_credential(text):
+        return "…"
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 def decode(data: bytes, findings: Findings) -> str | None:

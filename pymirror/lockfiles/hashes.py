@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
+from pymirror.lockfiles.findings import shown
+
 # In hexadecimal digits. The names are those that a project page may use too (PEP 503, PEP 691).
 DIGEST_LENGTHS = {
     "md5": 32,
@@ -43,7 +45,7 @@ def read_hashes(texts: Iterable[str], note: Callable[[str], None]) -> frozenset[
         else:
             known.add((algorithm, digest.lower()))
     if unknown and not known:
-        note(f'unknown hash "{unknown[0]}"')
+        note(f'unknown hash "{shown(unknown[0])}"')
     return frozenset(known)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from packaging.specifiers import SpecifierSet
 
 from pymirror.errors import Problem
 from pymirror.spec.model import Origin, Pin, Unservable
@@ -38,8 +40,21 @@ class Lock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LooseRequirement:
-    """A line of a requirements file that need not pin: ``text`` is ``requests[socks]<3,>=2 ; os_name == "posix"``."""
+    """What a requirements file wants of a project under one marker, pinned or not.
 
-    text: str
-    is_exact: bool
+    ``has_hashes`` tells whether hashes say which of its files are allowed. ``origin`` is the first line.
+    """
+
+    name: str
     origin: Origin
+    specifier: SpecifierSet = field(default_factory=SpecifierSet)
+    extras: frozenset[str] = frozenset()
+    marker: str | None = None
+    has_hashes: bool = False
+
+    @property
+    def text(self) -> str:
+        """``requests[socks]<3,>=2 ; os_name == "posix"``."""
+        extras = f"[{','.join(sorted(self.extras))}]" if self.extras else ""
+        marker = f" ; {self.marker}" if self.marker else ""
+        return f"{self.name}{extras}{self.specifier}{marker}"

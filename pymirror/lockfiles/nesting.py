@@ -9,7 +9,7 @@ import posixpath
 import re
 from dataclasses import dataclass, field
 
-from pymirror.lockfiles.findings import MAX_FILE_BYTES, Findings, decode
+from pymirror.lockfiles.findings import MAX_FILE_BYTES, Findings, decode, shown
 from pymirror.lockfiles.interface import ReadNested
 from pymirror.lockfiles.requirements import Mistake, Nested, Requirement, parse_requirements
 from pymirror.spec.model import Origin
@@ -74,8 +74,8 @@ class Files:
         name = posixpath.normpath(location)
         is_constraint = nested.option == "-c"  # and -r within a -c asks for projects again
         if name in chain:
-            circle = " → ".join((*chain[chain.index(name) :], name))
-            findings.problem(nested.line, f'"{name}" includes itself: {circle}')
+            circle = " → ".join(map(shown, (*chain[chain.index(name) :], name)))
+            findings.problem(nested.line, f'"{shown(name)}" includes itself: {circle}')
         elif (name, is_constraint) not in self._visited:
             self._visited.add((name, is_constraint))
             data = self._load(nested, location, name, findings, depth=len(chain))
@@ -100,7 +100,7 @@ class Files:
             data = self.read(location)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else None
-            findings.problem(nested.line, f'"{name}" cannot be read: {reason or "not a path"}')
+            findings.problem(nested.line, f'"{shown(name)}" cannot be read: {reason or "not a path"}')
             return None
         if self._bytes + len(data) > MAX_FILE_BYTES:
             findings.problem(nested.line, f"the files are more than {MAX_FILE_BYTES} bytes together")

@@ -7,13 +7,13 @@ https://pip.pypa.io/en/stable/user_guide/#constraints-files
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 
 from pymirror.lockfiles.entries import EDITABLE, MAX_VERSION
-from pymirror.lockfiles.findings import Findings
+from pymirror.lockfiles.findings import Findings, may_hold_credential, shown
 from pymirror.lockfiles.hashes import PIP_HASHES, digest_problem
 from pymirror.lockfiles.interface import NOT_PINNED, LooseRequirement, ReadNested
 from pymirror.lockfiles.nesting import Files, Found
@@ -76,30 +76,47 @@ def read_requirements(data: bytes, findings: Findings, read: ReadNested) -> None
 
 
 def list_lines(data: bytes, findings: Findings, read: ReadNested) -> tuple[LooseRequirement, ...]:
-    """The requirements that come from an index, as narrowed by the constraints that hold everywhere."""
+    """The requirements that come from an index, as narrowed by the constraints that hold everywhere.
+
+    Lines of one project and marker hold together, and become one; those that contradict each other stay apart.
+    """
     files = Files(read)
     files.add(data, findings)
     limits = _read_constraints(files.constraints)
-    lines = []
+    merged: dict[tuple[NormalizedName, str | None], list[LooseRequirement]] = {}
     for found in files.requirements:
         requirement, project = found.requirement, found.requirement.project
         if requirement.source is not Source.INDEX or project is None or not _is_usable(requirement.specifier):
             continue
         narrowed = requirement.specifier
-        if (limit := limits.get(project)) is not None:
-            narrowed &= limit.always(requirement.marker).specifier
-            if _is_contradictory(narrowed):
-                narrowed = requirement.specifier
-        extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
-        marker = f" ; {requirement.marker}" if requirement.marker else ""
-        lines.append(
-            LooseRequirement(
-                text=f"{requirement.name}{extras}{narrowed}{marker}",
-                is_exact=bool(_exact_versions(narrowed)),
-                origin=found.origin(f"{requirement.name}{narrowed}"),
-            )
+        limit = limits.get(project, _Limits()).always(requirement.marker)
+        if not _is_contradictory(narrowed & limit.specifier):
+            narrowed &= limit.specifier
+        line = LooseRequirement(
+            name=requirement.name or project,
+            origin=found.origin(f"{requirement.name}{narrowed}"),
+            specifier=narrowed,
+            extras=requirement.extras,
+            marker=requirement.marker,
+            has_hashes=bool(requirement.hashes or limit.hashes),
         )
-    return tuple(lines)
+        _merge(merged.setdefault((project, requirement.marker), []), line)
+    return tuple(line for group in merged.values() for line in group)
+
+
+def _merge(group: list[LooseRequirement], line: LooseRequirement) -> None:
+    """Adds ``line`` to the first of ``group``, of its project and marker, that it does not contradict."""
+    for index, other in enumerate(group[:MAX_CONSTRAINTS]):
+        specifier = other.specifier & line.specifier
+        if not _is_contradictory(specifier):
+            group[index] = replace(
+                other,
+                specifier=specifier,
+                extras=other.extras | line.extras,
+                has_hashes=other.has_hashes or line.has_hashes,
+            )
+            return
+    group.append(line)
 
 
 # ── constraints ─────────────────────────────────────────────────────────────────────────────────────
@@ -126,7 +143,7 @@ def _read_constraints(constraints: Iterable[Found]) -> dict[NormalizedName, _Lim
         if len(limit.seen) <= MAX_CONSTRAINTS:
             limit.by_marker.setdefault(requirement.marker, []).append(found)
         elif len(limit.seen) == MAX_CONSTRAINTS + 1:
-            found.problem(f'"{requirement.name}" has more than {MAX_CONSTRAINTS} constraints')
+            found.problem(f'"{shown(requirement.name or "")}" has more than {MAX_CONSTRAINTS} constraints')
     return limits
 
 
@@ -145,7 +162,8 @@ def _exact_versions(specifier: SpecifierSet) -> list[str]:
 
 
 def _is_usable(specifier: SpecifierSet) -> bool:
-    return all(0 < len(clause.version.strip()) <= MAX_VERSION for clause in specifier)
+    versions = (clause.version.strip() for clause in specifier)
+    return all(0 < len(version) <= MAX_VERSION and not may_hold_credential(version) for version in versions)
 
 
 def _is_contradictory(specifier: SpecifierSet) -> bool:
@@ -163,14 +181,14 @@ def _read_line(found: Found, limits: dict[NormalizedName, _Limits]) -> None:
     if requirement.source is not Source.INDEX or project is None:
         name = requirement.name
         if requirement.source is Source.EDITABLE:
-            _add_unservable(found, f"-e {name or '…'}", EDITABLE)
+            _add_unservable(found, f"-e {shown(name or '…')}", EDITABLE)
         else:
-            _add_unservable(found, f"{name} @ …" if name else "a path or a URL", _DIRECT)
+            _add_unservable(found, f"{shown(name)} @ …" if name else "a path or a URL", _DIRECT)
     elif limit is not None and limit.direct is not None:
         where = limit.direct.origin("")
         _add_unservable(found, requirement.shown, f"{_DIRECT}, as the constraint of {where} says")
     elif not _is_usable(requirement.specifier):
-        _refuse(found)
+        found.problem(f'"{shown(requirement.shown)}" has a version that is none')
     else:
         hashes = _read_hashes(found)
         _read_versions(found, project, hashes, limit or _Limits())
@@ -222,7 +240,7 @@ def _read_versions(found: Found, project: NormalizedName, hashes: Hashes, limits
 
 
 def _refuse(found: Found) -> None:
-    found.problem(f'"{found.requirement.shown}" {NOT_PINNED}', "a lock is exact; put ranges under projects:")
+    found.problem(f'"{shown(found.requirement.shown)}" {NOT_PINNED}', "a lock is exact; put ranges under projects:")
 
 
 def _contradict(found: Found, constraints: Sequence[Found]) -> None:
@@ -235,7 +253,8 @@ def _contradict(found: Found, constraints: Sequence[Found]) -> None:
             guilty = constraint
             break
     where = guilty.origin("")
-    found.problem(f'the constraint "{guilty.requirement.shown}" of {where} contradicts "{found.requirement.shown}"')
+    constraint_text, text = shown(guilty.requirement.shown), shown(found.requirement.shown)
+    found.problem(f'the constraint "{constraint_text}" of {where} contradicts "{text}"')
 
 
 def _both(first: str | None, second: str) -> str:
@@ -248,7 +267,7 @@ def _read_hashes(found: Found) -> Hashes:
         algorithm, _, digest = option.partition(":")
         algorithm = algorithm.lower()
         if algorithm not in PIP_HASHES:
-            found.problem(f'unknown hash "{algorithm}"', f"known: {', '.join(PIP_HASHES)}")
+            found.problem(f'unknown hash "{shown(algorithm)}"', f"known: {', '.join(PIP_HASHES)}")
         elif problem := digest_problem(algorithm, digest):
             found.problem(problem)
         else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from functools import partial
 
+import msgspec
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 
@@ -16,13 +17,15 @@ from pymirror.lockfiles.entries import (
     FROM_PATH,
     FROM_URL,
     MAX_VERSION,
+    NOT_A_VERSION_HINT,
     add_unservable,
     from_version_control,
     is_own_folder,
     normalize_name,
+    odd_version,
     parse_marker,
 )
-from pymirror.lockfiles.findings import Findings
+from pymirror.lockfiles.findings import Findings, may_hold_credential, shown
 from pymirror.lockfiles.hashes import read_hashes
 from pymirror.lockfiles.interface import NOT_PINNED
 from pymirror.lockfiles.tables import Table, parse_json
@@ -32,7 +35,7 @@ _SPEC = 6
 _VERSION_CONTROL = ("git", "hg", "svn", "bzr")
 _SIGN = re.compile(r'"(?:[^"\\]|\\.)*+"|[{}\[\]:\n]', re.DOTALL)
 
-NOT_LOCKED = 'not locked: Pipenv writes "*" where the marker was false on the machine that locked'
+NOT_LOCKED = 'not locked: Pipenv writes no version, or "*", where the marker was false on the machine that locked'
 
 
 def read_pipfile(text: str, findings: Findings) -> None:
@@ -71,7 +74,7 @@ def _entry(section: Table, name: str, line: int | None) -> Table | None:
     if not isinstance(values, dict):
         section.table(name)
         return None
-    return Table(values, section.findings, path=f"{section.path}.{name}", line=line)
+    return Table(values, section.findings, path=f"{section.path}.{shown(name)}", line=line)
 
 
 def _read_entry(entry: Table, name: str) -> None:
@@ -81,14 +84,17 @@ def _read_entry(entry: Table, name: str) -> None:
     if problem := _why_unservable(entry):
         add_unservable(entry, project, problem)
         return
+    if "markers" in entry and ("version" not in entry or str(entry.values["version"]).strip() == "*"):
+        add_unservable(entry, project, NOT_LOCKED)
+        return
     version = entry.need_text("version")
     if version is None:
         return
     specifier = _exact(version)
-    if specifier is None and version.strip() == "*" and "markers" in entry:
-        add_unservable(entry, project, NOT_LOCKED)
+    if specifier is None and (problem := odd_version(version)):
+        entry.problem("version", problem, NOT_A_VERSION_HINT)
     elif specifier is None:
-        entry.problem("version", f'"{project}" {NOT_PINNED}', "a lock is exact; put ranges under projects:")
+        entry.problem("version", f'"{shown(project)}" {NOT_PINNED}', "a lock is exact; put ranges under projects:")
     else:
         _add_pin(entry, project, specifier)
 
@@ -126,7 +132,7 @@ def _why_unservable(entry: Table) -> str | None:
 
 
 def _exact(version: str) -> SpecifierSet | None:
-    if len(version) > MAX_VERSION:
+    if len(version) > MAX_VERSION or may_hold_credential(version):
         return None
     try:
         specifier = SpecifierSet(version)
@@ -140,7 +146,7 @@ def _exact(version: str) -> SpecifierSet | None:
 
 
 def _entry_lines(text: str) -> dict[tuple[str, str], int]:
-    """Where the keys (category, name) stand, of a text that is JSON; a key that is written with escapes has none."""
+    """Where the keys (category, name) stand, of a text that is JSON."""
     lines: dict[tuple[str, str], int] = {}
     depth, line, category, last = 0, 1, "", ""
     for match in _SIGN.finditer(text):
@@ -152,7 +158,7 @@ def _entry_lines(text: str) -> dict[tuple[str, str], int]:
         elif sign in "}]":
             depth -= 1
         elif sign != ":":
-            last = sign[1:-1]
+            last = msgspec.json.decode(sign, type=str) if "\\" in sign else sign[1:-1]
         elif depth == 1:
             category = last
         elif depth == 2:

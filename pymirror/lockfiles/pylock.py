@@ -24,11 +24,12 @@ from pymirror.lockfiles.entries import (
     is_own_folder,
     requirement_names,
 )
-from pymirror.lockfiles.findings import Findings
+from pymirror.lockfiles.findings import Findings, may_hold_credential, shown
 from pymirror.lockfiles.hashes import read_hashes
 from pymirror.lockfiles.tables import Table, header_lines, parse_toml
 from pymirror.spec.model import LockedFile
 
+_TOO_DEEP = "cannot be read: nested too deeply"
 _PACKAGE = re.compile(r"packages\[(\d+)\]")
 
 
@@ -42,6 +43,9 @@ def read_pylock(text: str, findings: Findings) -> None:
         lock = Pylock.from_dict(_without_versions(root.values))
     except PylockValidationError as error:
         _note(error, findings, lines)
+        return
+    except RecursionError:
+        findings.problem(None, _TOO_DEEP)
         return
     tables = root.tables("packages", lines=lines)
     required_by = invert((package.name, _needs(table)) for package, table in zip(lock.packages, tables, strict=True))
@@ -89,9 +93,11 @@ def _note(error: PylockValidationError, findings: Findings, lines: list[int]) ->
     match = _PACKAGE.match(context)
     line = lines[int(match[1])] if match and int(match[1]) < len(lines) else None
     message = error.message.partition("\n")[0]
-    if not message or "@" in message or "://" in message:
+    if "recursion" in message:
+        message = _TOO_DEEP  # of a marker: Python's own words, which say nothing of the file
+    elif not message or may_hold_credential(message):
         message = "not as PEP 751 has it"  # what is said of a URL may repeat its password
-    findings.problem(line, f"{message[:1].lower()}{message[1:]}", key=context)
+    findings.problem(line, shown(f"{message[:1].lower()}{message[1:]}"), key=shown(context))
 
 
 def _needs(table: Table) -> Iterator[str]:

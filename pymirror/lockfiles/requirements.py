@@ -15,6 +15,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from pip_requirements_parser import InstallRequirement, OptionLine, RequirementsFile
 
+from pymirror.lockfiles.entries import NOT_A_VERSION_HINT, odd_version
+
 MAX_LINE = 20_000  # the parser's time grows with the square of a line's length
 
 NOT_A_LINE = "not a line of a requirements file"
@@ -26,6 +28,24 @@ _HARMLESS_OPTIONS = frozenset(
         "format_control", "no_binary", "only_binary", "prefer_binary", "pre", "features_enabled", "use_features",
     }
 )  # fmt: skip
+# The same, of a newer pip than the one whose code reads the file: whether each takes a value.
+_NEW_OPTIONS = {
+    "--config-settings": True,
+    "--config-setting": True,
+    "-C": True,
+    "--all-releases": True,
+    "--only-final": True,
+    "--uploaded-prior-to": True,
+    "--no-require-hashes": False,
+}
+_NEW_OPTION = re.compile(r"-C|--(?:config-setting|all-releases|only-final|uploaded-prior-to|no-require-hashes)")
+_WORD = re.compile(r"(?:\"(?:[^\"\\]|\\.)*+\"|'[^']*+'|\\.|[^\s\"'\\])++")  # as a shell splits them
+_QUOTING = re.compile(r"[\"']|\\(?=.)")
+_COMMENT = re.compile(r"(?<!\S)#.*$")
+_OPTIONS = re.compile(r"(?:^| )-.*$")
+
+_CONDA = re.compile(r"[A-Za-z0-9_.-]+=[^=\s]+=[^=\s]+")
+
 _NESTED_OPTIONS = {"requirements": "-r", "constraints": "-c"}
 
 # pip-compile and uv write who needs a project: "# via one, two", or "# via" and a comment for each below it.
@@ -90,13 +110,76 @@ def parse_requirements(text: str) -> list[Statement]:
     lines = text.splitlines()
     if any(len(line) > MAX_LINE for line in lines):
         return [Mistake(line=None, message=f"has a line of more than {MAX_LINE} characters")]
-    parsed = _parse(text)
+    parsed = _parse("\n".join(_without_new_options(lines)) if _NEW_OPTION.search(text) else text)
     statements: list[Statement] = [_read_requirement(requirement, lines) for requirement in parsed.requirements]
     for option in parsed.options:
         statements += _read_option(option)
-    # The parser's own words name its own program, and its line may hold a credential.
-    statements += [Mistake(line=bad.requirement_line.line_number, message=NOT_A_LINE) for bad in parsed.invalid_lines]
+    for bad in parsed.invalid_lines:
+        statements.append(_read_mistake(bad.requirement_line.line_number, bad.requirement_line.line.strip()))
     return sorted(statements, key=lambda statement: statement.line or 0)
+
+
+def _read_mistake(line: int, text: str) -> Mistake:
+    """The parser's own words name its own program, and its line may hold a credential: neither is repeated."""
+    if problem := odd_version(text):
+        return Mistake(line=line, message=problem, hint=NOT_A_VERSION_HINT)
+    if _CONDA.fullmatch(text):
+        return Mistake(line=line, message=NOT_A_LINE, hint="this is one of conda; write the file with `pip freeze`")
+    return Mistake(line=line, message=NOT_A_LINE)
+
+
+def _without_new_options(lines: list[str]) -> list[str]:
+    """As many lines, of which a statement that has one of the new options stands, without it, on its first."""
+    found: list[str] = []
+    start = 0
+    while start < len(lines):
+        end = start
+        while _goes_on(lines[end]) and end + 1 < len(lines):
+            end += 1
+        part = lines[start : end + 1]
+        joined = "".join(map(_bare, part))
+        stripped = _strip_options(_COMMENT.sub("", joined).strip()) if _NEW_OPTION.search(joined) else None
+        found += part if stripped is None else [stripped, *[""] * (len(part) - 1)]
+        start = end + 1
+    return found
+
+
+def _goes_on(line: str) -> bool:
+    """Whether the parser joins the next line to ``line``; a comment of its own line ends a statement."""
+    return line.endswith("\\") and not line.lstrip().startswith("#")
+
+
+def _bare(line: str) -> str:
+    """The part of a statement that ``line`` is."""
+    if line.lstrip().startswith("#"):
+        return f" {line}"
+    return line.strip("\\") if line.endswith("\\") else line
+
+
+def _strip_options(statement: str) -> str | None:
+    """``statement`` without its new options; ``None`` where it has none, or where they cannot be told."""
+    options = _OPTIONS.search(statement)
+    if options is None:
+        return None
+    words = list(_WORD.finditer(statement, options.start()))
+    kept = statement[: options.start()].rstrip()
+    index = 0
+    is_changed = False
+    while index < len(words):
+        name, sign, _ = _QUOTING.sub("", words[index][0]).partition("=")
+        if not name.startswith("--") and name.startswith("-C") and len(name) > 2:
+            name, sign = "-C", "="
+        if name not in _NEW_OPTIONS:
+            kept += f" {words[index][0]}"
+        else:
+            is_changed = True
+            if _NEW_OPTIONS[name] and not sign:
+                index += 1
+                if index == len(words) or _QUOTING.sub("", words[index][0]).startswith("--hash"):
+                    return None
+        index += 1
+    rest = _WORD.sub("", statement[options.start() :]).strip()  # a quote that is not closed
+    return kept.strip() if is_changed and not rest else None
 
 
 def _parse(text: str) -> RequirementsFile:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from pymirror.lockfiles.findings import Findings
+from pymirror.lockfiles.findings import Findings, may_hold_credential, shown
 
 # The parser's time grows with the square of the parts of a dotted key; no lock has one of more than a few.
 _LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){32}""")
@@ -102,6 +102,7 @@ class Table:
         return None
 
     def _path_of(self, key: str) -> str:
+        key = shown(key)
         return f"{self.path}.{key}" if self.path else key
 
 
@@ -120,7 +121,8 @@ def parse_toml(text: str, findings: Findings) -> Table | None:
     except tomllib.TOMLDecodeError as error:
         place = _PLACE.search(str(error))
         line = int(place[1]) if place and place[1] else None
-        findings.problem(line, f"not TOML: {_PLACE.sub('', str(error))}")
+        reason = _PLACE.sub("", str(error))  # which may repeat a key
+        findings.problem(line, "not TOML" if may_hold_credential(reason) else f"not TOML: {shown(reason)}")
     except RecursionError:
         findings.problem(None, "nested too deeply")
     except ValueError:

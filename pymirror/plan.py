@@ -143,7 +143,18 @@ def make_plan(
     """What of ``projects`` must be fetched, and what leaves the index."""
     wanted = [file for project in projects for file in project.files]
     missing = [file for file in wanted if not file.is_refused and (file.sha256 or "", file.filename) not in held]
-    transfers = tuple(file for file in missing if file.url)
+    # A release that is held back is not fetched either, but for what of it is published and was lost.
+    held_back = {(file.project, canonicalize_version(file.version)) for file in wanted if file.is_refused}
+    published = {(project, file.filename) for project, file in previous.files()}
+    transfers = tuple(
+        file
+        for file in missing
+        if file.url
+        and (
+            (file.project, canonicalize_version(file.version)) not in held_back
+            or (file.project, file.filename) in published
+        )
+    )
     lost = [Failure(project=file.project, what=file.filename, problem=_LOST) for file in missing if not file.url]
     names = {(file.project, file.filename) for file in wanted}
     return Plan(
@@ -219,9 +230,9 @@ def _plan_project(
             problem = f"upstream changed the file: {change}; {fate}"
             failures.append(Failure(project=selection.project, what=file.filename, problem=problem))
             file = _rewant(selection.project, known) if known is not None else replace(file, url="", is_refused=True)
-        elif known is not None and file.sha256 is None:
+        elif was is not None and file.sha256 is None:
             # What was published is what is meant, and what it is fetched again by.
-            file = replace(file, sha256=known.sha256, hashes=(("sha256", known.sha256),), size=known.size)
+            file = replace(file, sha256=was.sha256, hashes=(("sha256", was.sha256),), size=was.size)
         files.append(file)
     for refused in selection.refused:
         problem = f"refused: {refused.reason.label}: {refused.detail}"

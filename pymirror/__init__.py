@@ -6,13 +6,13 @@ The line, and the module that owns each step (a module imports only from its own
     environment, spec, lockfiles     what was asked: mirror.yaml → Spec                               pure
     simple, distribution, metadata   what upstream has: pages and file names → values                 pure
     selection, layout, snapshot,     what we decide: rules and pages → Wanted → Plan → Snapshot         pure
-    plan, limits
+    plan, limits, settings
     workers, transport, credentials, doing it: requests, downloads, the pool, the pages                I/O
     default_index, upstream, archive,
     download, storage, pool, state,
-    history, publish, quarantine, lock
+    history, publish, quarantine, lock, serving
     commands                         one file per verb, each a short walk along the line
-    console, cli                     terminal and command line
+    console, running, cli            terminal and command line
 
 ``docs/architecture.md`` says it in a page.
 """

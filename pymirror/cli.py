@@ -5,29 +5,19 @@ A command's modules are imported when it runs, so that ``--help`` answers at onc
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
-import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
-from pymirror.errors import (
-    ConfigurationError,
-    ExitCode,
-    InterruptedRunError,
-    PymirrorError,
-    TerminatedError,
-    UsageError,
-)
+from pymirror.errors import ExitCode, UsageError
+from pymirror.running import guard, load_spec, read_file, run, run_on_tree
 from pymirror.spec.units import parse_duration
 
 if TYPE_CHECKING:
@@ -36,14 +26,12 @@ if TYPE_CHECKING:
     from pymirror.spec.model import Spec
     from pymirror.workers import Stop
 
-_MAX_FILE_BYTES = 64 * 1024 * 1024
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 _EPILOG = """\b
 Exit codes: 0 all is published; 1 something wanted could not be had; 2 bad usage or spec;
-3 another run holds the lock; 4 refused by a safety limit; 5 verify found damage;
-130 interrupted; 143 terminated."""
+3 another run holds the lock; 4 refused by a safety limit; 5 verify found damage, or
+doctor a fault; 130 interrupted; 143 terminated."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, epilog=_EPILOG)
@@ -97,7 +85,7 @@ def sync_command(spec: Path, quiet: bool, verbose: bool, as_json: bool, allow_sh
         reports.show_sync(terminal, report)
         return report.exit_code
 
-    _run(spec, work, quiet=quiet, verbose=verbose, as_json=as_json)
+    run(spec, work, quiet=quiet, verbose=verbose, as_json=as_json)
 
 
 @cli.command("plan")
@@ -114,7 +102,7 @@ def plan_command(spec: Path, quiet: bool, verbose: bool, as_json: bool, files: b
         terminal.json(report.as_json()) if as_json else reports.show_plan(terminal, report)
         return report.exit_code
 
-    _run(spec, work, quiet=quiet, verbose=verbose, as_json=as_json)
+    run(spec, work, quiet=quiet, verbose=verbose, as_json=as_json)
 
 
 @cli.command("verify")
@@ -134,7 +122,7 @@ def verify_command(spec: Path, quiet: bool, verbose: bool, as_json: bool) -> Non
         terminal.json(report.as_json()) if as_json else reports.show_verify(terminal, report)
         return report.exit_code
 
-    _run_on_tree(spec, work, quiet=quiet, verbose=verbose, as_json=as_json)
+    run_on_tree(spec, work, quiet=quiet, verbose=verbose, as_json=as_json)
 
 
 @cli.command("prune")
@@ -161,7 +149,7 @@ def prune_command(spec: Path, quiet: bool, verbose: bool, as_json: bool, grace: 
         terminal.json(report.as_json()) if as_json else reports.show_prune(terminal, report)
         return report.exit_code
 
-    _run_on_tree(spec, work, quiet=quiet, verbose=verbose, as_json=as_json)
+    run_on_tree(spec, work, quiet=quiet, verbose=verbose, as_json=as_json)
 
 
 @cli.command("why")
@@ -198,10 +186,10 @@ def why_command(question: str | None, spec: Path, quiet: bool, verbose: bool, as
 
     is_spec_given = click.get_current_context().get_parameter_source("spec") is not ParameterSource.DEFAULT
     if (size and is_spec_given) or (question is None and not size):
-        _guard(refuse, quiet=quiet, verbose=verbose, as_json=as_json)
+        guard(refuse, quiet=quiet, verbose=verbose, as_json=as_json)
     if size:
-        _run(Path(question) if question else spec, weigh, quiet=quiet, verbose=verbose, as_json=as_json)
-    _run(spec, work, quiet=quiet, verbose=verbose, as_json=as_json)
+        run(Path(question) if question else spec, weigh, quiet=quiet, verbose=verbose, as_json=as_json)
+    run(spec, work, quiet=quiet, verbose=verbose, as_json=as_json)
 
 
 @cli.command("init")
@@ -222,13 +210,87 @@ def init_command(sources: tuple[Path, ...], output: Path) -> None:
     """
 
     def start(terminal: Terminal, _stop: Stop) -> ExitCode:
-        write_spec(sources, output, read=_read_file)
+        write_spec(sources, output, read=read_file)
         terminal.say(f"{output} is written; next: pymirror plan {output}")
         return ExitCode.OK
 
     from pymirror.commands.init import write_spec
 
-    _guard(start, quiet=False, verbose=False, as_json=False)
+    guard(start, quiet=False, verbose=False, as_json=False)
+
+
+@cli.command("serve")
+@click.argument("spec", default="mirror.yaml", metavar="[SPEC | FOLDER]", type=click.Path(path_type=Path))
+@click.option("--bind", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="The address to listen on.")
+@click.option(
+    "--port",
+    default=8000,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="The port to listen on; 0 takes a free one.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Tell only of errors.")
+@click.option("-v", "--verbose", is_flag=True, help="Tell of every request.")
+def serve_command(spec: Path, bind: str, port: int, quiet: bool, verbose: bool) -> None:
+    """Serve the tree on this machine, for a try: JSON or HTML as the client asks.
+
+    SPEC (default: mirror.yaml) may also be the folder of the tree itself, which need not be writable. The URL of the
+    index is printed on stdout. Ctrl-C ends it.
+    """
+
+    def start(terminal: Terminal, stop: Stop) -> ExitCode:
+        from pymirror.commands.serve import serve
+
+        folder = spec if spec.is_dir() else load_spec(spec).output
+        terminal.stop_bars()
+        serve(folder, bind=bind, port=port, progress=terminal, stop=stop, announce=terminal.tell)
+        return ExitCode.OK
+
+    guard(start, quiet=quiet, verbose=verbose, as_json=False)
+
+
+@cli.command("doctor")
+@click.argument("url", metavar="URL")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
+@click.option("-v", "--verbose", is_flag=True, help="Tell of every request, and list what is as it should be.")
+@click.option("-q", "--quiet", is_flag=True, help="Tell only of errors.")
+def doctor_command(url: str, as_json: bool, verbose: bool, quiet: bool) -> None:
+    """Ask a hosted tree what clients would ask, and say what its server does wrong.
+
+    URL is that of the tree, or that of its simple/. At most 40 requests are made, for a few projects and files. Each
+    finding says what was seen, which client it breaks, and which setting mends it.
+    """
+
+    def start(terminal: Terminal, stop: Stop) -> ExitCode:
+        from pymirror.commands.doctor import doctor
+        from pymirror.console.doctor import show_doctor
+
+        report = doctor(url, environ=os.environ, now=datetime.now(UTC), progress=terminal, stop=stop)
+        terminal.json(report.as_json()) if as_json else show_doctor(terminal, report)
+        return report.exit_code
+
+    guard(start, quiet=quiet, verbose=verbose, as_json=as_json)
+
+
+@cli.command("config")
+@click.argument("tool", required=False)
+@click.argument("spec", default="mirror.yaml", metavar="[SPEC]", type=click.Path(path_type=Path))
+@click.option("--url", help="Where the tree is reached, with its path; without one, from the disk or on port 80.")
+@click.option("--root", type=click.Path(path_type=Path), help="The folder of the tree.  [default: the spec's output]")
+def config_command(tool: str | None, spec: Path, url: str | None, root: Path | None) -> None:
+    """Print tested settings for TOOL: a web server, a client or a scheduler.
+
+    Without TOOL, the tools are listed. What is printed is put where its first lines say; nothing is written. SPEC is
+    read only where nothing else says where the tree is.
+    """
+
+    def start(_terminal: Terminal, _stop: Stop) -> ExitCode:
+        from pymirror.commands.config import write_config
+
+        click.echo(write_config(tool, spec, url=url, root=root, load=load_spec), nl=False)
+        return ExitCode.OK
+
+    guard(start, quiet=False, verbose=False, as_json=False)
 
 
 @cli.command("schema")
@@ -237,127 +299,6 @@ def schema_command() -> None:
     from pymirror.spec.json_schema import make_json_schema
 
     click.echo(json.dumps(make_json_schema(), indent=2))
-
-
-def _run(
-    spec_path: Path, work: Callable[[Spec, Ports, Terminal], ExitCode], *, quiet: bool, verbose: bool, as_json: bool
-) -> NoReturn:
-    """``work`` on a spec."""
-
-    def start(terminal: Terminal, stop: Stop) -> ExitCode:
-        spec = _load_spec(spec_path)
-        if spec.output.exists() and not spec.output.is_dir():
-            raise ConfigurationError(f"output: {spec.output} is not a folder")
-        return work(spec, _make_ports(spec.output, terminal, stop), terminal)
-
-    _guard(start, quiet=quiet, verbose=verbose, as_json=as_json)
-
-
-def _run_on_tree(
-    path: Path, work: Callable[[Ports, Terminal], ExitCode], *, quiet: bool, verbose: bool, as_json: bool
-) -> NoReturn:
-    """``work`` on a tree, which the spec names or which ``path`` is."""
-
-    def start(terminal: Terminal, stop: Stop) -> ExitCode:
-        output = path if path.is_dir() else _load_spec(path).output
-        return work(_make_ports(output, terminal, stop), terminal)
-
-    _guard(start, quiet=quiet, verbose=verbose, as_json=as_json)
-
-
-def _load_spec(path: Path) -> Spec:
-    from pymirror.spec.load import load_spec
-
-    return load_spec(path, read=_read_file, environ=os.environ)
-
-
-def _make_ports(output: Path, terminal: Terminal, stop: Stop) -> Ports:
-    from pymirror.commands.ports import Ports
-    from pymirror.storage.local import LocalStorage
-
-    return Ports(
-        storage=LocalStorage(output), environ=os.environ, progress=terminal, stop=stop, now=_read_clock(os.environ)
-    )
-
-
-def _read_clock(environ: Mapping[str, str]) -> datetime:
-    """When the run began: what ages in the spec are counted from.
-
-    ``SOURCE_DATE_EPOCH`` (https://reproducible-builds.org/specs/source-date-epoch/) makes a run repeatable.
-    """
-    text = environ.get("SOURCE_DATE_EPOCH", "")
-    try:
-        return datetime.fromtimestamp(int(text) if text else time.time(), UTC)
-    except (ValueError, OverflowError, OSError):
-        raise ConfigurationError(f'SOURCE_DATE_EPOCH is "{text}", not a number of seconds') from None
-
-
-def _guard(start: Callable[[Terminal, Stop], ExitCode], *, quiet: bool, verbose: bool, as_json: bool) -> NoReturn:
-    """Does the work, and turns what happens into a message and the exit code."""
-    from pymirror.console import Terminal, Verbosity
-    from pymirror.workers import Stop
-
-    stop = Stop()
-    _watch_signals(stop)
-    terminal = Terminal(Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL)
-    try:
-        if quiet and verbose:
-            raise UsageError("-q and -v exclude each other")
-        with terminal:
-            code = start(terminal, stop)
-    except PymirrorError as error:
-        code = _tell(terminal, error, as_json=as_json)
-    except KeyboardInterrupt:
-        code = _tell(terminal, InterruptedRunError(), as_json=as_json)
-    except BrokenPipeError:
-        code = ExitCode.INCOMPLETE
-    _flush()
-    raise SystemExit(int(code))
-
-
-def _tell(terminal: Terminal, error: PymirrorError, *, as_json: bool) -> ExitCode:
-    with contextlib.suppress(BrokenPipeError):
-        terminal.error(error)
-        if as_json:
-            terminal.json({"exit-code": int(error.exit_code), "error": str(error), "hint": error.hint})
-    return error.exit_code
-
-
-def _flush() -> None:
-    """Ends quietly where the reader of stdout or stderr went away: what was to be done is done."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            if stream is not None:  # as it is where the caller closed it
-                stream.flush()
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def _read_file(path: Path) -> bytes:
-    """A file that the user named, or more of it than any may have; a pipe or a device would be read for ever."""
-    if path.exists() and not path.is_file():
-        raise IsADirectoryError(21, "not a file")
-    with path.open("rb") as file:
-        return file.read(_MAX_FILE_BYTES + 1)
-
-
-def _watch_signals(stop: Stop) -> None:
-    """SIGTERM ends the run as Ctrl-C does, with its own exit code; SIGHUP is what a closed terminal sends.
-
-    The first signal is the last that is heard: an impatient second one must not disturb the way out.
-    """
-    known = (getattr(signal, name, None) for name in ("SIGTERM", "SIGINT", "SIGHUP"))
-    # What is ignored stays so: nohup says it of SIGHUP, a shell of SIGINT for what it runs in the background.
-    watched = [each for each in known if each is not None and signal.getsignal(each) != signal.SIG_IGN]
-
-    def end(number: int, _frame: FrameType | None) -> None:
-        for each in watched:
-            signal.signal(each, signal.SIG_IGN)
-        stop.set()
-        raise KeyboardInterrupt if number == signal.SIGINT else TerminatedError
-
-    for each in watched:
-        signal.signal(each, end)
 
 
 def main() -> None:

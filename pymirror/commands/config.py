@@ -1,0 +1,56 @@
+"""``pymirror config``: settings of web servers, clients and schedulers for the mirror of a spec."""
+
+from __future__ import annotations
+
+import getpass
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from pymirror.default_index import find_default_upstream
+from pymirror.settings import Facts, find_tool, list_tools, make_config
+from pymirror.spec.model import Spec
+
+
+def write_config(
+    name: str | None, spec: Path, *, url: str | None, root: Path | None, load: Callable[[Path], Spec]
+) -> str:
+    """The settings of the tool ``name``; without one, the list of tools.
+
+    The spec is read only where nothing else says where the tree is. Raises :class:`UsageError`, and what ``load`` does.
+    """
+    if name is None:
+        return list_tools()
+    tool = find_tool(name)
+    if root is None and tool.needs_folder(has_url=url is not None):
+        root = load(spec).output
+    folder = None if root is None else root.absolute()
+    facts = Facts(
+        url=url,
+        folder=None if folder is None else folder.as_posix(),
+        spec=spec.absolute().as_posix(),
+        command=_find_command(),
+        user=_find_owner(folder),
+        # What lock files name is the public index, whatever this machine is set to: hence none of its settings.
+        public_index=find_default_upstream({"PIP_CONFIG_FILE": "/dev/null"}).url if name == "lockfile" else "",
+    )
+    return make_config(name, facts)
+
+
+def _find_command() -> tuple[str, ...]:
+    """The words that start this very pymirror from anywhere."""
+    program = shutil.which("pymirror", path=str(Path(sys.executable).parent))
+    if program is not None:
+        return (Path(program).absolute().as_posix(),)
+    return Path(sys.executable).absolute().as_posix(), "-m", "pymirror"
+
+
+def _find_owner(folder: Path | None) -> str:
+    """Whom the tree belongs to, otherwise who asks."""
+    try:
+        if folder is not None and folder.exists():
+            return folder.owner()
+        return getpass.getuser()
+    except (OSError, KeyError, NotImplementedError):
+        return "root"  # a number without a name

@@ -1,0 +1,156 @@
+"""Doing the work of a command, and turning what happens into a message and the exit code.
+
+A command's modules are imported when it runs, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+from pymirror.errors import (
+    ConfigurationError,
+    ExitCode,
+    InterruptedRunError,
+    PymirrorError,
+    TerminatedError,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from pymirror.commands.ports import Ports
+    from pymirror.console import Terminal
+    from pymirror.spec.model import Spec
+    from pymirror.workers import Stop
+
+_MAX_FILE_BYTES = 64 * 1024 * 1024
+
+
+def run(
+    spec_path: Path, work: Callable[[Spec, Ports, Terminal], ExitCode], *, quiet: bool, verbose: bool, as_json: bool
+) -> NoReturn:
+    """``work`` on a spec."""
+
+    def start(terminal: Terminal, stop: Stop) -> ExitCode:
+        spec = load_spec(spec_path)
+        if spec.output.exists() and not spec.output.is_dir():
+            raise ConfigurationError(f"output: {spec.output} is not a folder")
+        return work(spec, _make_ports(spec.output, terminal, stop), terminal)
+
+    guard(start, quiet=quiet, verbose=verbose, as_json=as_json)
+
+
+def run_on_tree(
+    path: Path, work: Callable[[Ports, Terminal], ExitCode], *, quiet: bool, verbose: bool, as_json: bool
+) -> NoReturn:
+    """``work`` on a tree, which the spec names or which ``path`` is."""
+
+    def start(terminal: Terminal, stop: Stop) -> ExitCode:
+        output = path if path.is_dir() else load_spec(path).output
+        return work(_make_ports(output, terminal, stop), terminal)
+
+    guard(start, quiet=quiet, verbose=verbose, as_json=as_json)
+
+
+def load_spec(path: Path) -> Spec:
+    """The spec at ``path``, with every file that it names."""
+    from pymirror.spec.load import load_spec as load
+
+    return load(path, read=read_file, environ=os.environ)
+
+
+def _make_ports(output: Path, terminal: Terminal, stop: Stop) -> Ports:
+    from pymirror.commands.ports import Ports
+    from pymirror.storage.local import LocalStorage
+
+    return Ports(
+        storage=LocalStorage(output), environ=os.environ, progress=terminal, stop=stop, now=_read_clock(os.environ)
+    )
+
+
+def _read_clock(environ: Mapping[str, str]) -> datetime:
+    """When the run began: what ages in the spec are counted from.
+
+    ``SOURCE_DATE_EPOCH`` (https://reproducible-builds.org/specs/source-date-epoch/) makes a run repeatable.
+    """
+    text = environ.get("SOURCE_DATE_EPOCH", "")
+    try:
+        return datetime.fromtimestamp(int(text) if text else time.time(), UTC)
+    except (ValueError, OverflowError, OSError):
+        raise ConfigurationError(f'SOURCE_DATE_EPOCH is "{text}", not a number of seconds') from None
+
+
+def guard(start: Callable[[Terminal, Stop], ExitCode], *, quiet: bool, verbose: bool, as_json: bool) -> NoReturn:
+    """Does the work, and turns what happens into a message and the exit code."""
+    from pymirror.console import Terminal, Verbosity
+    from pymirror.workers import Stop
+
+    stop = Stop()
+    _watch_signals(stop)
+    terminal = Terminal(Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL)
+    try:
+        if quiet and verbose:
+            raise UsageError("-q and -v exclude each other")
+        with terminal:
+            code = start(terminal, stop)
+    except PymirrorError as error:
+        code = _tell(terminal, error, as_json=as_json)
+    except KeyboardInterrupt:
+        code = _tell(terminal, InterruptedRunError(), as_json=as_json)
+    except BrokenPipeError:
+        code = ExitCode.INCOMPLETE
+    _flush()
+    raise SystemExit(int(code))
+
+
+def _tell(terminal: Terminal, error: PymirrorError, *, as_json: bool) -> ExitCode:
+    with contextlib.suppress(BrokenPipeError):
+        terminal.error(error)
+        if as_json:
+            terminal.json({"exit-code": int(error.exit_code), "error": str(error), "hint": error.hint})
+    return error.exit_code
+
+
+def _flush() -> None:
+    """Ends quietly where the reader of stdout or stderr went away: what was to be done is done."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:  # as it is where the caller closed it
+                stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def read_file(path: Path) -> bytes:
+    """A file that the user named, or more of it than any may have; a pipe or a device would be read for ever."""
+    if path.exists() and not path.is_file():
+        raise IsADirectoryError(21, "not a file")
+    with path.open("rb") as file:
+        return file.read(_MAX_FILE_BYTES + 1)
+
+
+def _watch_signals(stop: Stop) -> None:
+    """SIGTERM ends the run as Ctrl-C does, with its own exit code; SIGHUP is what a closed terminal sends.
+
+    The first signal is the last that is heard: an impatient second one must not disturb the way out.
+    """
+    known = (getattr(signal, name, None) for name in ("SIGTERM", "SIGINT", "SIGHUP"))
+    # What is ignored stays so: nohup says it of SIGHUP, a shell of SIGINT for what it runs in the background.
+    watched = [each for each in known if each is not None and signal.getsignal(each) != signal.SIG_IGN]
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        for each in watched:
+            signal.signal(each, signal.SIG_IGN)
+        stop.set()
+        raise KeyboardInterrupt if number == signal.SIGINT else TerminatedError
+
+    for each in watched:
+        signal.signal(each, end)

@@ -19,7 +19,7 @@ mirror: $(VENV)/installed
 	@echo "Install from the mirror, without any network:"
 	@echo "  pip install --index-url file://$(CURDIR)/examples/mirror/simple/ requests"
 	@echo "or serve it, and use --index-url http://localhost:8000/simple/:"
-	@echo "  $(PYTHON) -m http.server --bind 127.0.0.1 --directory examples/mirror 8000"
+	@echo "  $(BIN)/pymirror serve examples/mirror"
 
 test: check
 	$(BIN)/pytest -n auto --dist loadfile --cov --cov-report=term --durations=10

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -98,6 +98,22 @@ def test_a_withdrawn_file_comes_back_as_it_was_when_only_its_bytes_would_tell_th
     assert mirror.filenames("demo") == [WHEEL, NEW]
     assert mirror.find(WHEEL).read_bytes() == make_wheel("demo", "1.0")[1]
     assert [path for path in index.asked_for("GET") if path.endswith(".whl")] == []
+
+
+@pytest.mark.parametrize(("days", "code"), [(13, 1), (14, 0)])
+def test_other_bytes_are_taken_when_the_time_of_the_quarantine_is_over(
+    index: LocalIndex, mirror: Mirror, days: int, code: int
+) -> None:
+    """Also where nobody pruned meanwhile."""
+    begin = datetime(2026, 6, 1, tzinfo=UTC)
+    mirror.environ["SOURCE_DATE_EPOCH"] = str(int(begin.timestamp()))
+    withdraw(index, mirror)
+    index.add(other_wheel())
+    mirror.environ["SOURCE_DATE_EPOCH"] = str(int((begin + timedelta(days=days)).timestamp()))
+
+    mirror.sync(code=code)
+
+    assert (WHEEL in mirror.filenames("demo")) is (code == 0)
 
 
 def test_a_withdrawn_file_comes_back_when_its_bytes_are_the_same(index: LocalIndex, mirror: Mirror) -> None:

@@ -79,7 +79,7 @@ def conclude(
 ) -> Decision:
     """The decision on what upstream answered, as far as it is known by now."""
     selections = select_pages(spec, asking, found.pages, previous)
-    aside = ((held.project, held.file) for held in Quarantine(ports.storage).load())
+    aside = ((held.project, held.file) for held in Quarantine(ports.storage).load() if not held.is_over(ports.now))
     projects, failures = plan_projects(selections, found.failures, previous, spec.excludes, aside)
     wanted = (file for project in projects for file in project.files)
     held = pool.find(

@@ -105,7 +105,7 @@ def _publish(
 ) -> SyncReport:
     wanted = {(file.project, file.filename) for file in decision.plan.transfers}
     fetched = {key: d.stored for key, d in downloads.items() if d.stored is not None}
-    failed = [d for key, d in downloads.items() if d.stored is None and d.told_size is None and key in wanted]
+    failed = [d for key, d in downloads.items() if d.stored is None and key in wanted]
     failures = [Failure(project=d.file.project, what=d.file.filename, problem=d.problem or "") for d in failed]
     snapshot = make_snapshot(decision.plan, decision.held, fetched, decision.previous)
     difference = diff_snapshots(decision.previous, snapshot)

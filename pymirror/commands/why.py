@@ -38,7 +38,7 @@ def why(spec: Spec, ports: Ports, question: str) -> WhyReport:
         found = ask_pages(spec, ports, asking, previous, only=subject.project)
         judgement = examine_page(spec, asking, found.pages[0], previous) if found.pages else None
     published = _list_published(previous, subject.project)
-    aside = load_quarantine(ports.storage)
+    aside = [held for held in load_quarantine(ports.storage) if not held.is_over(ports.now)]
     report = WhyReport(
         subject=subject,
         is_wanted=wants.is_asked,

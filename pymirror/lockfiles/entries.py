@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from functools import partial
 from urllib.parse import unquote
 
 from packaging.markers import InvalidMarker, Marker
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import InvalidName, NormalizedName, canonicalize_name
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from pymirror.lockfiles.findings import shown
 from pymirror.lockfiles.hashes import read_hashes
@@ -40,6 +40,21 @@ RequiredBy = Mapping[NormalizedName, tuple[NormalizedName, ...]]
 def from_version_control(kind: str) -> str:
     """Why an entry cannot be served that ``kind`` (git, hg …) has the source of."""
     return f"not from an index: version control ({kind})"
+
+
+def has_version(table: Table, key: str, text: str, known: Container[int], problem: str) -> bool:
+    """Whether ``text``, the version of the format under ``key``, has one of the ``known`` first numbers.
+
+    Notes what is wrong where it has not: ``problem`` says who made it and what can be read.
+    """
+    try:
+        version = Version(text[:100])
+    except InvalidVersion:
+        table.problem(key, "not a version")
+        return False
+    if version.major not in known:
+        table.problem(key, f"version {version}, {problem}")
+    return version.major in known
 
 
 def read_name(table: Table) -> NormalizedName | None:

@@ -7,7 +7,6 @@ https://pdm-project.org/latest/usage/lockfile/
 from __future__ import annotations
 
 from packaging.utils import NormalizedName, canonicalize_name
-from packaging.version import InvalidVersion, Version
 
 from pymirror.lockfiles.entries import (
     EDITABLE,
@@ -17,6 +16,7 @@ from pymirror.lockfiles.entries import (
     add_pin,
     add_unservable,
     from_version_control,
+    has_version,
     invert,
     is_own_folder,
     read_files,
@@ -55,14 +55,7 @@ def _is_readable(metadata: Table) -> bool:
     text = metadata.need_text("lock_version")
     if text is None:
         return False
-    try:
-        version = Version(text[:100])
-    except InvalidVersion:
-        metadata.problem("lock_version", "not a version")
-        return False
-    if version.major != 4:
-        metadata.problem("lock_version", f"version {version}, made by another PDM; version 4 can be read")
-    return version.major == 4
+    return has_version(metadata, "lock_version", text, (4,), "made by another PDM; version 4 can be read")
 
 
 def _read_old_files(metadata: Table) -> FilesOf:

@@ -6,7 +6,6 @@ https://python-poetry.org/docs/basic-usage/#installing-with-poetrylock
 from __future__ import annotations
 
 from packaging.utils import NormalizedName, canonicalize_name
-from packaging.version import InvalidVersion, Version
 
 from pymirror.lockfiles.entries import (
     FROM_PATH,
@@ -16,6 +15,7 @@ from pymirror.lockfiles.entries import (
     add_unservable,
     any_of,
     from_version_control,
+    has_version,
     invert,
     is_own_folder,
     read_files,
@@ -63,14 +63,7 @@ def _is_readable(metadata: Table) -> bool:
         if "lock-version" not in metadata:
             metadata.problem("", 'the key "lock-version" is missing', "write the lock with Poetry 1.0 or newer")
         return False
-    try:
-        version = Version(text[:100])
-    except InvalidVersion:
-        metadata.problem("lock-version", "not a version")
-        return False
-    if not 1 <= version.major < 3:
-        metadata.problem("lock-version", f"version {version}, made by another Poetry; versions 1 and 2 can be read")
-    return 1 <= version.major < 3
+    return has_version(metadata, "lock-version", text, (1, 2), "made by another Poetry; versions 1 and 2 can be read")
 
 
 def _read_old_files(metadata: Table) -> FilesOf:

@@ -11,7 +11,6 @@ from functools import partial
 
 from packaging.pylock import Package, Pylock, PylockValidationError
 from packaging.utils import NormalizedName
-from packaging.version import InvalidVersion, Version
 
 from pymirror.lockfiles.entries import (
     FROM_PATH,
@@ -20,6 +19,7 @@ from pymirror.lockfiles.entries import (
     add_pin,
     add_unservable,
     from_version_control,
+    has_version,
     invert,
     is_own_folder,
     requirement_names,
@@ -63,14 +63,7 @@ def _is_readable(root: Table) -> bool:
     text = root.need_text("lock-version")
     if text is None:
         return False
-    try:
-        version = Version(text[:100])
-    except InvalidVersion:
-        root.problem("lock-version", "not a version")
-        return False
-    if version.major != 1:
-        root.problem("lock-version", f"version {version}, of another standard; version 1 can be read")
-    return version.major == 1
+    return has_version(root, "lock-version", text, (1,), "of another standard; version 1 can be read")
 
 
 def _without_versions(values: Mapping[str, object]) -> dict[str, object]:

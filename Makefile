@@ -3,13 +3,16 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+CHECKER := vnu-jar@26.9.27
 
-.PHONY: help mirror test check format clean
+.PHONY: help mirror test check clients validate format clean
 
 help:
 	@echo "make mirror   install pymirror into $(VENV) and mirror what examples/mirror.yaml asks for"
 	@echo "make test     everything that CI runs: ruff, mypy, the tests with their coverage"
 	@echo "make check    ruff and mypy alone"
+	@echo "make clients  let every client install through every server, and write the table of docs/clients.md"
+	@echo "make validate every page of the example's mirror before the HTML checker of the W3C (needs java and npm)"
 	@echo "make format   ruff's formatter over everything"
 	@echo "make clean    remove $(VENV) and the caches"
 
@@ -21,8 +24,26 @@ mirror: $(VENV)/installed
 	@echo "or serve it, and use --index-url http://localhost:8000/simple/:"
 	@echo "  $(BIN)/pymirror serve examples/mirror"
 
-test: check
+test: check tools
 	$(BIN)/pytest -n auto --dist loadfile --cov --cov-report=term --durations=10
+
+# What the tests need beside the packages: the clients, each in an environment of its own, and the HTML checker.
+# Without npm, the tests that need the checker are skipped.
+.PHONY: tools
+tools: $(VENV)/developed
+	$(BIN)/python scripts/clients.py install
+	@$(MAKE) --no-print-directory .tools/vnu.jar || echo "no HTML checker: npm is not there, or cannot reach its registry"
+
+clients: tools
+	$(BIN)/python scripts/clients.py run --write docs/clients.md
+
+validate: mirror .tools/vnu.jar
+	cd examples/mirror && java -jar ../../.tools/vnu.jar --errors-only --skip-non-html index.html links.html simple project
+
+.tools/vnu.jar:
+	@mkdir -p .tools
+	cd .tools && npm pack --silent $(CHECKER) >/dev/null && tar xzf vnu-jar-*.tgz package/build/dist/vnu.jar
+	@mv .tools/package/build/dist/vnu.jar $@ && rm -rf .tools/package .tools/vnu-jar-*.tgz
 
 check: $(VENV)/developed
 	$(BIN)/ruff check .
@@ -34,7 +55,7 @@ format: $(VENV)/developed
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .coverage
+	rm -rf $(VENV) .clients .tools .mypy_cache .ruff_cache .pytest_cache .coverage
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

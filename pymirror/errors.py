@@ -302,7 +302,7 @@ class NoMirrorError(PymirrorError):
 
 
 class ForeignFolderError(PymirrorError):
-    """The output folder holds what pymirror did not put there, and would delete."""
+    """The output folder holds what pymirror did not put there, and would replace."""
 
     exit_code = ExitCode.USAGE
     hint = "give the mirror a folder of its own under output:"

@@ -6,9 +6,10 @@ one that is newer than the current: both are kept, since the pages may be either
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 import msgspec
@@ -17,23 +18,31 @@ from pymirror.distribution import parse_filename
 from pymirror.errors import DamagedIndexError, PageError, StorageError, UnsafeNameError
 from pymirror.layout import (
     CURRENT,
+    FLAT,
+    FRONT_PAGE,
     HTML_PAGE,
     JSON_PAGE,
+    LINKS_PAGE,
     LOCK_FILE,
     POOL,
+    PROVENANCE_SUFFIX,
     SIMPLE,
     SNAPSHOTS,
     blake2b_of_pool_path,
     blake2b_of_url,
     check_filename,
     check_project,
+    pool_path,
     project_folder,
+    relative_url,
 )
 from pymirror.publish import count_stale_pages
+from pymirror.publish_documents import is_own_front_page, list_folders
 from pymirror.simple.model import File
 from pymirror.simple.parse_json import parse_json_detail, parse_json_list
 from pymirror.simple.render import render_list_json
 from pymirror.snapshot import EMPTY, Snapshot, SnapshotFile, SnapshotProject, decode_snapshot, encode_snapshot
+from pymirror.spec.model import Site
 from pymirror.storage.interface import Files
 
 _NAME = re.compile(rf"{re.escape(SNAPSHOTS)}/([0-9]{{6,}})\.json")
@@ -51,12 +60,16 @@ class History:
         names = (CURRENT, f"{SIMPLE}/{HTML_PAGE}", f"{SIMPLE}/{JSON_PAGE}")
         return all(self._storage.stat(name) is None for name in names)
 
-    def find_foreign(self) -> str | None:
-        """Where there is no mirror yet: a file that stands where the mirror would, and is none of its."""
+    def find_foreign(self, site: Site) -> str | None:
+        """A file that stands where something of the mirror would, and is none of its."""
+        if site.pages and self._storage.stat(FRONT_PAGE) is not None and not is_own_front_page(self._storage):
+            return FRONT_PAGE
         if self._storage.stat(LOCK_FILE) is not None or self._storage.stat(f"{SIMPLE}/{JSON_PAGE}") is not None:
-            return None
+            return None  # a mirror already
         pool = (name for name in self._storage.walk(POOL) if blake2b_of_pool_path(name) is None)
-        return next(itertools.chain(self._storage.walk(SIMPLE), pool), None)
+        folders = [SIMPLE, *list_folders(site), *([FLAT] if site.flat else [])]
+        links = [LINKS_PAGE] if self._storage.stat(LINKS_PAGE) is not None else []
+        return next(itertools.chain(*map(self._storage.walk, folders), pool, links), None)
 
     def current(self) -> Snapshot | None:
         """What the pages show: as recorded, else as the pages themselves say, as far as they can be read.
@@ -155,12 +168,12 @@ def find_published(storage: Files) -> Snapshot | None:
 
 def read_pages(storage: Files) -> Snapshot | None:
     """The snapshot that the published JSON pages describe, without those that cannot be read; ``None`` where there is
-    no list of projects.
+    no list of projects. Of the site they tell nothing but its URL.
     """
     if storage.read(f"{SIMPLE}/{JSON_PAGE}") is None:
         return None
     projects = (_read_project(storage, name) for name in _read_list(storage) or ())
-    return Snapshot(projects=tuple(project for project in projects if project is not None))
+    return _assemble(project for project in projects if project is not None)
 
 
 def read_pages_strictly(storage: Files) -> Snapshot:
@@ -174,13 +187,22 @@ def read_pages_strictly(storage: Files) -> Snapshot:
         if project is None:
             raise DamagedIndexError(f"{SIMPLE}/{name}/{JSON_PAGE}")
         projects.append(project)
-    return Snapshot(projects=tuple(projects))
+    return _assemble(projects)
+
+
+def _assemble(projects: Iterable[tuple[SnapshotProject, str | None]]) -> Snapshot:
+    found = list(projects)
+    public_url = next((url for _, url in found if url is not None), None)
+    return Snapshot(
+        projects=tuple(project for project, _ in found),
+        site=Site(public_url=public_url, legacy_json=False, pages=False),
+    )
 
 
 def _read_list(storage: Files) -> list[str] | None:
     """The published projects in order; ``None`` where the page cannot be read."""
     page = storage.read(f"{SIMPLE}/{JSON_PAGE}") or b""
-    if page == render_list_json(EMPTY):
+    if page == b"".join(render_list_json(EMPTY)):
         return []  # which the parser takes for an upstream's mistake
     try:
         return sorted(parse_json_list(page, url=_BASE).projects)
@@ -188,25 +210,36 @@ def _read_list(storage: Files) -> list[str] | None:
         return None
 
 
-def _read_project(storage: Files, name: str) -> SnapshotProject | None:
-    """A published project; ``None`` where its page cannot be read."""
+def _read_project(storage: Files, name: str) -> tuple[SnapshotProject, str | None] | None:
+    """A published project, and the tree's URL where a link tells it; ``None`` where its page cannot be read."""
     try:
         body = storage.read(f"{project_folder(name)}/{JSON_PAGE}")
         detail = parse_json_detail(body or b"", url=f"{_BASE}{project_folder(name)}/")
     except (PageError, UnsafeNameError):
         return None
-    files = [_read_file(file, name) for file in detail.files]
+    files = [_read_file(storage, file, name) for file in detail.files]
     if None in files:
         return None
-    return SnapshotProject(
+    project = SnapshotProject(
         name=name,
         files=tuple(file for file in files if file is not None),
         status=detail.status,
         status_reason=detail.status_reason,
     )
+    urls = (_read_public_url(file) for file in detail.files)
+    return project, next((url for url in urls if url is not None), None)
 
 
-def _read_file(file: File, project: str) -> SnapshotFile | None:
+def _read_public_url(file: File) -> str | None:
+    """Where the tree is served from, by the link to the provenance of ``file``."""
+    blake2b = blake2b_of_url(file.url, file.filename)
+    if file.provenance is None or blake2b is None:
+        return None
+    path = relative_url(pool_path(blake2b, file.filename) + PROVENANCE_SUFFIX, depth=0)
+    return file.provenance.removesuffix(path) if file.provenance.endswith(path) else None
+
+
+def _read_file(storage: Files, file: File, project: str) -> SnapshotFile | None:
     try:
         distribution = parse_filename(check_filename(file.filename), check_project(project))
     except UnsafeNameError:
@@ -215,6 +248,8 @@ def _read_file(file: File, project: str) -> SnapshotFile | None:
     if distribution is None or blake2b is None or file.sha256 is None or file.size is None:
         return None
     metadata = dict(file.core_metadata) if isinstance(file.core_metadata, tuple) else {}
+    linked = file.provenance is not None
+    provenance = storage.read(pool_path(blake2b, file.filename) + PROVENANCE_SUFFIX) if linked else None
     return SnapshotFile(
         filename=file.filename,
         version=str(distribution.version),
@@ -225,6 +260,7 @@ def _read_file(file: File, project: str) -> SnapshotFile | None:
         requires_python=file.requires_python,
         yanked=file.yanked,
         metadata_sha256=metadata.get("sha256"),
+        provenance_sha256=hashlib.sha256(provenance).hexdigest() if provenance is not None else None,
     )
 
 

@@ -15,11 +15,19 @@ from pymirror.errors import UnsafeNameError
 
 POOL = "packages"
 SIMPLE = "simple"
+LEGACY = "pypi"
+PROJECTS = "project"
+FLAT = "flat"
 PRIVATE = ".pymirror"
 LINKS_PAGE = "links.html"
+FRONT_PAGE = "index.html"
 HTML_PAGE = "index.html"
 JSON_PAGE = "index.v1_json"
+LEGACY_PAGE = "json"
 METADATA_SUFFIX = ".metadata"
+PROVENANCE_SUFFIX = ".provenance"
+BESIDE_SUFFIXES = (METADATA_SUFFIX, PROVENANCE_SUFFIX)
+COMPRESSED_SUFFIX = ".gz"
 
 LOCK_FILE = f"{PRIVATE}/lock"
 HOLDER_FILE = f"{PRIVATE}/holder"
@@ -31,12 +39,17 @@ CURRENT = f"{PRIVATE}/snapshots/current"
 STATE = f"{PRIVATE}/state"
 QUARANTINE = f"{PRIVATE}/quarantine.json"
 
+PUBLISHED = f"{STATE}/published"
+PUBLISHED_FRONT = f"{STATE}/front"
+SDIST_METADATA = f"{STATE}/sdists"
+
 MAX_FILENAME_BYTES = 240  # file systems take 255, less the longest suffix that stands beside a file
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _FILENAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+!-]*")
 _PROJECT = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _POOL_PATH = re.compile(r"/packages/([0-9a-f]{2})/([0-9a-f]{2})/([0-9a-f]{60})/([^/]+)$")
+_VERSION = re.compile(r"(?:[0-9]+!)?[0-9][0-9a-z.]*(?:\+[0-9a-z.]+)?")
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
 
 
@@ -68,6 +81,15 @@ def check_project(project: str) -> NormalizedName:
     return NormalizedName(project)
 
 
+def is_project(name: str) -> bool:
+    """Whether ``name`` is one that :func:`check_project` lets through."""
+    try:
+        check_project(name)
+    except UnsafeNameError:
+        return False
+    return True
+
+
 def pool_path(blake2b: str, filename: str) -> str:
     """``packages/<2>/<2>/<60>/<filename>`` for the BLAKE2b-256 hex digest of the file."""
     if not _DIGEST.fullmatch(blake2b):
@@ -92,6 +114,25 @@ def blake2b_of_url(url: str, filename: str) -> str | None:
 def project_folder(project: str) -> str:
     """``simple/<project>``."""
     return f"{SIMPLE}/{check_project(project)}"
+
+
+def project_page(project: str) -> str:
+    """``project/<project>/index.html``: the page for people."""
+    return f"{PROJECTS}/{check_project(project)}/{HTML_PAGE}"
+
+
+def legacy_folder(project: str) -> str:
+    """``pypi/<project>``: its documents of the legacy JSON API."""
+    return f"{LEGACY}/{check_project(project)}"
+
+
+def legacy_page(project: str, version: str | None = None) -> str:
+    """``pypi/<project>/json``, or ``pypi/<project>/<version>/json``. Raises :class:`UnsafeNameError`."""
+    if version is None:
+        return f"{legacy_folder(project)}/{LEGACY_PAGE}"
+    if not _VERSION.fullmatch(version) or len(version) > MAX_FILENAME_BYTES:
+        raise UnsafeNameError(version, "is not a version in its normalized form")
+    return f"{legacy_folder(project)}/{version}/{LEGACY_PAGE}"
 
 
 def relative_url(path: str, *, depth: int) -> str:

@@ -5,18 +5,18 @@ Both steps are values in, values out: ``plan`` prints the first, ``sync`` carrie
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from packaging.utils import canonicalize_name, canonicalize_version
+from packaging.utils import NormalizedName, canonicalize_name, canonicalize_version
 from packaging.version import Version
 
 from pymirror.errors import ShrinkError
 from pymirror.selection import Chosen, LockHashes, Refused, Selection
-from pymirror.simple.model import Hashes
+from pymirror.simple.model import File, Hashes
 from pymirror.snapshot import Snapshot, SnapshotFile, SnapshotProject
-from pymirror.spec.model import ReleaseRule
+from pymirror.spec.model import DEFAULT_SITE, ReleaseRule, Site
 
 SHRINK_FILES = 5
 SHRINK_SHARE = 10
@@ -31,7 +31,7 @@ class WantedFile:
     ``lock_hashes`` are those that lock files allow, where upstream gives none that they could be compared with: the
     file must have one of each set. ``other_hashes`` are upstream's, where it gives no sha256. One that ``is_refused``
     is never had, and holds its release back. ``probable_size`` is to plan with where the page tells none; a file that
-    then turns out larger than ``max_size`` is left out.
+    then turns out larger than ``max_size`` is left out. ``provenance`` is the URL of its provenance object (PEP 740).
     """
 
     project: str
@@ -50,6 +50,7 @@ class WantedFile:
     is_refused: bool = False
     probable_size: int | None = None
     max_size: int | None = None
+    provenance: str | None = None
 
     @property
     def expected_size(self) -> int | None:
@@ -169,12 +170,18 @@ def make_plan(
 
 
 def make_snapshot(
-    plan: Plan, held: Mapping[PoolKey, PoolFile], fetched: Mapping[tuple[str, str], PoolFile], previous: Snapshot
+    plan: Plan,
+    held: Mapping[PoolKey, PoolFile],
+    fetched: Mapping[tuple[str, str], PoolFile],
+    previous: Snapshot,
+    *,
+    site: Site = DEFAULT_SITE,
+    explain: Callable[[NormalizedName], tuple[str, ...]] = lambda _: (),
 ) -> Snapshot:
     """The snapshot that can be published now: every file in it is in the pool.
 
     ``fetched`` maps (project, file name) to what was downloaded. A release of which a wanted file is missing stays as
-    it was in ``previous`` (promise 3).
+    it was in ``previous`` (promise 3). ``explain`` says what a project is wanted by.
     """
     before = {project.name: project for project in previous.projects}
     projects = []
@@ -195,9 +202,10 @@ def make_snapshot(
                     files=tuple(files),
                     status=project.status,
                     status_reason=project.status_reason,
+                    wanted_by=explain(canonicalize_name(project.name)),
                 )
             )
-    return Snapshot(projects=tuple(projects))
+    return Snapshot(projects=tuple(projects), site=site)
 
 
 def check_shrink(previous: Snapshot, removed: Sequence[tuple[str, str]]) -> None:
@@ -309,7 +317,15 @@ def _want(project: str, chosen: Chosen) -> WantedFile:
         other_hashes=() if file.sha256 else file.hashes,
         probable_size=file.probable_size,
         max_size=chosen.max_size,
+        provenance=_find_provenance(file),
     )
+
+
+def _find_provenance(file: File) -> str | None:
+    """Where the file's provenance object is; a link from https to anything else is not followed."""
+    url = file.provenance or ""
+    scheme = url.partition("://")[0].lower()
+    return url if scheme == "https" or (scheme == "http" and file.url.startswith("http://")) else None
 
 
 def _rewant(project: str, file: SnapshotFile) -> WantedFile:

@@ -16,6 +16,7 @@ import msgspec
 from pymirror.archive import read_wheel_metadata
 from pymirror.errors import IntegrityError, StorageError, UnsafeNameError
 from pymirror.layout import (
+    BESIDE_SUFFIXES,
     METADATA_SUFFIX,
     POOL,
     STATE,
@@ -69,7 +70,7 @@ class Pool:
             if write and (is_torn or self._lines > 2 * len(self._records) + 1000):
                 self._rewrite()
             return
-        names = [name for name in self._storage.walk(POOL) if not name.endswith(METADATA_SUFFIX)]
+        names = [name for name in self._storage.walk(POOL) if not name.endswith(BESIDE_SUFFIXES)]
         if not names:
             return
         progress.phase("reading the pool", items=len(names))

@@ -1,15 +1,17 @@
-"""A snapshot → its pages on disk; changed ones only.
+"""A snapshot → the pages of the Simple API on disk, and ``links.html``; changed ones only.
 
 The pages of a run are staged beside the published ones and take their place in one step where the system can exchange
-two folders. A page that did not change keeps its inode and its time, so that caches keep it too.
+two folders.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from pymirror.layout import HTML_PAGE, JSON_PAGE, LINKS_PAGE, SIMPLE, STAGED_SIMPLE, project_folder
+from pymirror.page_files import Render, check_page, put_page, write_page
 from pymirror.simple.render import (
     render_detail_html,
     render_detail_json,
@@ -29,43 +31,37 @@ class Published:
     removed: int
 
 
-def render_pages(snapshot: Snapshot) -> Iterator[tuple[str, bytes]]:
+def render_pages(snapshot: Snapshot) -> Iterator[tuple[str, Render]]:
     """Every page below ``simple/`` with its name: those of the projects first, the list last."""
     for project in snapshot.projects:
         folder = project_folder(project.name)
-        yield f"{folder}/{HTML_PAGE}", render_detail_html(project)
-        yield f"{folder}/{JSON_PAGE}", render_detail_json(project)
-    yield f"{SIMPLE}/{HTML_PAGE}", render_list_html(snapshot)
-    yield f"{SIMPLE}/{JSON_PAGE}", render_list_json(snapshot)
+        yield f"{folder}/{HTML_PAGE}", partial(render_detail_html, project, snapshot.site)
+        yield f"{folder}/{JSON_PAGE}", partial(render_detail_json, project, snapshot.site)
+    yield f"{SIMPLE}/{HTML_PAGE}", partial(render_list_html, snapshot)
+    yield f"{SIMPLE}/{JSON_PAGE}", partial(render_list_json, snapshot)
 
 
 def count_stale_pages(snapshot: Snapshot, storage: Files) -> int:
     """How many of the pages on disk do not say what ``snapshot`` says."""
-    return sum(1 for name, page in render_pages(snapshot) if storage.read(name) != page)
+    pages = render_pages(snapshot)
+    return sum(1 for name, render in pages for _, problem in check_page(storage, name, render) if problem is not None)
 
 
 def publish(snapshot: Snapshot, storage: Storage) -> Published:
     """Makes the pages say what ``snapshot`` says. Every file that it names must be in the pool."""
     storage.remove_folder(STAGED_SIMPLE)
-    changed: list[str] = []
-    unchanged: list[str] = []
-    for name, page in render_pages(snapshot):
-        if storage.read(name) == page:
-            unchanged.append(name)
-        else:
-            storage.write(_staged(name), page, newer_than=name)
-            changed.append(name)
+    pages = (write_page(storage, name, render, place=_staged) for name, render in render_pages(snapshot))
+    files = [file for page in pages for file in page]
+    changed = [file.name for file in files if file.is_changed]
+    unchanged = [file.name for file in files if not file.is_changed]
     expected = {*changed, *unchanged}
     removed = [name for name in storage.walk(SIMPLE) if name not in expected]
     storage.sync()
     if changed or removed:
         _switch(storage, changed, unchanged, removed)
-    links = render_links(snapshot)
-    if storage.read(LINKS_PAGE) != links:
-        storage.write(LINKS_PAGE, links)
-        storage.sync()
-        changed.append(LINKS_PAGE)
-    return Published(written=len(changed), removed=len(removed))
+    written = put_page(storage, LINKS_PAGE, partial(render_links, snapshot))
+    storage.sync()
+    return Published(written=len(changed) + written, removed=len(removed))
 
 
 def _switch(storage: Storage, changed: list[str], unchanged: list[str], removed: list[str]) -> None:

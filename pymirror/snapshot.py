@@ -14,13 +14,15 @@ from datetime import datetime
 import msgspec
 
 from pymirror.errors import UnsafeNameError
-from pymirror.layout import METADATA_SUFFIX, check_project, pool_path
+from pymirror.layout import METADATA_SUFFIX, PROVENANCE_SUFFIX, check_project, pool_path
+from pymirror.spec.model import DEFAULT_SITE, Site
 
 FORMAT = 1
 
 
 class SnapshotFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A published file. Digests are lower-case hex; ``metadata_sha256`` is that of its ``.metadata`` file.
+    """A published file. Digests are lower-case hex; ``metadata_sha256`` is that of its ``.metadata`` file, and
+    ``provenance_sha256`` of its ``.provenance`` file (PEP 740).
 
     ``other_hashes`` are upstream's, where it gave no sha256: what tells that it changed the file.
     """
@@ -34,6 +36,7 @@ class SnapshotFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     requires_python: str | None = None
     yanked: bool | str = False
     metadata_sha256: str | None = None
+    provenance_sha256: str | None = None
     other_hashes: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -43,22 +46,28 @@ class SnapshotFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     @property
     def paths(self) -> tuple[str, ...]:
         """The file, and what stands beside it."""
-        return (self.path,) if self.metadata_sha256 is None else (self.path, self.path + METADATA_SUFFIX)
+        beside = ((METADATA_SUFFIX, self.metadata_sha256), (PROVENANCE_SUFFIX, self.provenance_sha256))
+        return (self.path, *(self.path + suffix for suffix, digest in beside if digest is not None))
 
 
 class SnapshotProject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A published project, its files in order of version and name. ``status`` is PEP 792's."""
+    """A published project, its files in order of version and name. ``status`` is PEP 792's.
+
+    ``wanted_by`` are the rules and locks that it is in the index for, as the spec writes them, in order.
+    """
 
     name: str
     files: tuple[SnapshotFile, ...]
     status: str = "active"
     status_reason: str | None = None
+    wanted_by: tuple[str, ...] = ()
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """All that one index holds, its projects in order of name."""
 
     projects: tuple[SnapshotProject, ...]
+    site: Site = DEFAULT_SITE
     format: int = FORMAT
 
     def files(self) -> Iterator[tuple[str, SnapshotFile]]:

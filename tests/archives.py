@@ -56,7 +56,7 @@ def make_metadata(
     lines += [f"Requires-Python: {requires_python}"] if requires_python else []
     lines += [f"Provides-Extra: {extra}" for extra in extras]
     lines += [f"Requires-Dist: {requirement}" for requirement in requires]
-    return "\n".join([*lines, "", "A description.", ""])
+    return "\n".join([*lines, "", ""])
 
 
 def make_wheel(

@@ -36,6 +36,11 @@ class Entry:
     yanked: bool | str = False
     core_metadata: bool | dict[str, str] | None = None
     url: str | None = None  # as it stands in the page, instead of the one that works
+    provenance: bytes | None = None  # the object that its page links to (PEP 740)
+
+    @property
+    def provenance_path(self) -> str:
+        return f"/integrity/{self.project}/{self.filename}/provenance"
 
     @property
     def path(self) -> str:
@@ -221,6 +226,7 @@ class LocalIndex:
                 "upload-time": entry.upload_time if self.tells_upload_times else None,
                 "requires-python": entry.requires_python,
                 "core-metadata": entry.core_metadata,
+                "provenance": f"{self.origin}{entry.provenance_path}" if entry.provenance is not None else None,
             }
             file |= {key: value for key, value in optional.items() if value is not None}
             file["yanked"] = entry.yanked
@@ -253,6 +259,8 @@ class LocalIndex:
             if isinstance(entry.core_metadata, dict):
                 name, digest = next(iter(entry.core_metadata.items()))
                 attributes += f' data-core-metadata="{name}={digest}"'
+            if entry.provenance is not None:
+                attributes += f' data-provenance="{self.origin}{entry.provenance_path}"'
             lines.append(f"<a {attributes}>{escape(entry.filename)}</a><br>")
         return "\n".join([*lines, "</body></html>"]).encode()
 
@@ -345,6 +353,8 @@ class Handler(BaseHTTPRequestHandler):
         for entry in index.entries:
             if quote(index.url_path(entry)) == self.path:
                 return self._file(index, entry)
+            if entry.provenance is not None and self.path == entry.provenance_path:
+                return Answer(200, entry.provenance, {"Content-Type": "application/vnd.pypi.integrity.v1+json"})
         return Answer(404, b"not found\n")
 
     def _page(self, index: LocalIndex, project: str | None) -> Answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import getpass
+import gzip
 import importlib.metadata
 import os
 import re
@@ -15,6 +16,7 @@ import tempfile
 import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -24,11 +26,10 @@ from pymirror.commands.config import write_config
 from pymirror.errors import ConfigurationError, UsageError
 from pymirror.settings import Facts, list_tools, make_config
 from pymirror.spec.model import Spec
-from tests.archives import make_sdist, make_wheel
 from tests.conftest import Mirror
-from tests.index import JSON_TYPE, LocalIndex
-from tests.servers import serve_with_python, skip_or_fail
-from tests.web_servers import SERVERS, Server, serve
+from tests.index import JSON_TYPE
+from tests.servers import Reply, read_nginx_blocks, serve_with_python, skip_or_fail
+from tests.web_servers import SERVERS, Server, make_tree, serve
 
 TOOLS = [line.split()[0] for line in list_tools().splitlines()]
 CLIENTS = ["pip", "uv", "pdm", "pipenv", "pip-tools", "tox", "lockfile", "poetry"]
@@ -70,17 +71,16 @@ def place() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def tree(place: Path) -> Path:
-    """A finished mirror whose upstream is gone, with a space in its path."""
-    kept = {name: os.environ[name] for name in os.environ if name == "PATH" or name.startswith("COVERAGE_")}
-    mirror = Mirror(place, kept | {"HOME": str(place / "home"), "PIP_CONFIG_FILE": os.devnull})
-    with LocalIndex() as index:
-        index.add(make_wheel("app", "1.0", requires=["base>=1"]))
-        index.add(make_wheel("base", "1.0"))
-        index.add(make_wheel("base", "2.0"))
-        index.add(make_sdist("legacy", "1.0"))
-        mirror.write_spec(index, "projects: [app, base, legacy]")
-        mirror.sync()
-    return mirror.tree.rename(place / "the mirror")
+    """A finished mirror whose upstream is gone, with a space in its path and other things beside it in its folder."""
+    tree = make_tree(place).tree.rename(place / "the mirror")
+    wheel = tree / _find(tree, "app-1.0-py3-none-any.whl")
+    wheel.with_name(f"{wheel.name}.provenance").write_bytes(b"{}")
+    (tree / "flat" / "app-1.0.tar").write_bytes(b"the archive")
+    (tree / "flat" / "app-1.0.tar.gz").write_bytes(b"snapshot-: another file")
+    for name in ("notes.html", "other/index.html", "simple-old/index.html", "index.html.old", "simple/.x/index.html"):
+        (tree / name).parent.mkdir(exist_ok=True)
+        (tree / name).write_bytes(b"snapshot-: nobody else's business")
+    return tree
 
 
 @pytest.fixture(scope="module", params=[f"{name} {path}" for name in SERVERS for path in ("/", "/python/x.y/")])
@@ -95,6 +95,12 @@ def server(request: pytest.FixtureRequest, tree: Path, place: Path) -> Iterator[
 def _find(tree: Path, filename: str) -> str:
     (path,) = (tree / "packages").rglob(filename)
     return path.relative_to(tree).as_posix()
+
+
+def _vary(reply: Reply) -> set[str]:
+    """What the answer depends on; as one header, since some caches look at the first alone."""
+    (vary,) = reply.headers.get_all("Vary") or [""]
+    return {name.strip().lower() for name in vary.split(",")}
 
 
 @pytest.mark.parametrize(
@@ -115,7 +121,7 @@ def test_server_answers_with_the_format_when_it_is_accepted(
         reply = server.get(path, {} if accept is None else {"Accept": accept})
         file = "index.v1_json" if expected == JSON_TYPE else "index.html"
         assert (reply.status, reply.headers.get_content_type()) == (200, expected)
-        assert reply.headers.get_all("Vary") == ["Accept"]
+        assert _vary(reply) == {"accept", "accept-encoding"}
         assert reply.headers.get_all("Cache-Control") == ["no-cache"]
         assert reply.body == (tree / path / file).read_bytes()
 
@@ -126,24 +132,119 @@ def test_server_names_the_type_when_a_page_is_asked_for_by_its_name(server: Serv
         assert (reply.status, reply.headers.get_content_type()) == (200, expected)
 
 
+@pytest.mark.parametrize(
+    ("path", "file", "expected"),
+    [
+        ("", "index.html", "text/html"),
+        ("index.html", "index.html", "text/html"),
+        ("links.html", "links.html", "text/html"),
+        ("project/app/", "project/app/index.html", "text/html"),
+        ("project/big/index.html", "project/big/index.html", "text/html"),
+        ("pypi/app/json", "pypi/app/json", "application/json"),
+        ("pypi/tensor/1.0+cpu/json", "pypi/tensor/1.0+cpu/json", "application/json"),
+        ("pypi/tensor/1.0%2Bcpu/json", "pypi/tensor/1.0+cpu/json", "application/json"),
+    ],
+)
+def test_server_sends_pages_for_people_and_scripts_when_they_are_asked_for(
+    server: Server, tree: Path, path: str, file: str, expected: str
+) -> None:
+    for accept in ("*/*", JSON_TYPE):
+        reply = server.get(path, {"Accept": accept})
+        assert (reply.status, reply.headers.get_content_type()) == (200, expected)
+        assert reply.body == (tree / file).read_bytes()
+        assert reply.headers.get_all("Cache-Control") == ["no-cache"]
+        assert "accept-encoding" in _vary(reply)
+
+
+def test_server_lets_nobody_frame_or_guess_when_a_page_is_for_people(server: Server) -> None:
+    for path in ("", "project/app/", "simple/app/", "links.html", "pypi/app/json"):
+        reply = server.get(path)
+        assert reply.headers.get_all("Content-Security-Policy") == ["frame-ancestors 'none'"]
+        assert reply.headers.get_all("X-Content-Type-Options") == ["nosniff"]
+
+
+_PACKED = {
+    "simple/big/": "simple/big/index.html",
+    "simple/big/index.v1_json": "simple/big/index.v1_json",
+    "project/big/": "project/big/index.html",
+    "pypi/big/json": "pypi/big/json",
+    "links.html": "links.html",
+}
+
+
+@pytest.mark.parametrize("path", _PACKED)
+def test_server_sends_the_packed_copy_when_gzip_is_accepted(server: Server, tree: Path, path: str) -> None:
+    packed = (tree / f"{_PACKED[path]}.gz").read_bytes()
+    plain = server.get(path)
+    for accepted in ("gzip", "gzip, deflate, br", "br;q=1.0, gzip;q=1.0", "GZIP"):
+        reply = server.get(path, {"Accept-Encoding": accepted})
+        assert (reply.status, reply.body, reply.headers["Content-Encoding"]) == (200, packed, "gzip")
+        assert reply.headers["Content-Type"] == plain.headers["Content-Type"]
+        assert reply.headers.get_all("Cache-Control") == ["no-cache"]
+        assert reply.headers.get_all("Content-Security-Policy") == ["frame-ancestors 'none'"]
+        assert "accept-encoding" in _vary(reply)
+    for refused in ("identity", "br", "gzip;q=0", "deflate, gzip; q=0.0", ""):
+        reply = server.get(path, {"Accept-Encoding": refused})
+        assert (reply.body, reply.headers["Content-Encoding"]) == (gzip.decompress(packed), None)
+        assert "accept-encoding" in _vary(reply)
+
+
+def test_server_sends_packed_json_when_pip_asks(server: Server, tree: Path) -> None:
+    headers = {"Accept": f"{JSON_TYPE}, text/html; q=0.01", "Accept-Encoding": "gzip, deflate"}
+    reply = server.get("simple/big/", headers)
+
+    assert (reply.headers.get_content_type(), reply.headers["Content-Encoding"]) == (JSON_TYPE, "gzip")
+    assert reply.body == (tree / "simple" / "big" / "index.v1_json.gz").read_bytes()
+    again = server.get("simple/big/", headers | {"If-None-Match": reply.headers["ETag"]})
+    assert (again.status, again.body) == (304, b"")
+
+
+@pytest.mark.parametrize("path", _PACKED)
+def test_server_knows_the_tag_again_when_it_is_of_the_same_copy(server: Server, path: str) -> None:
+    tags = {}
+    for encoding, other in (("gzip", "identity"), ("identity", "gzip")):
+        tags[encoding] = tag = server.get(path, {"Accept-Encoding": encoding}).headers["ETag"]
+        assert server.get(path, {"Accept-Encoding": encoding, "If-None-Match": tag}).status == 304
+        assert server.get(path, {"Accept-Encoding": other, "If-None-Match": tag}).status == 200
+    assert tags["gzip"] != tags["identity"]
+
+
+def test_server_knows_the_tag_again_when_a_small_page_could_be_packed_on_the_way(server: Server) -> None:
+    for path in ("", "simple/", "project/app/", "pypi/app/json"):
+        headers = {"Accept-Encoding": "gzip"}
+        tag = server.get(path, headers).headers["ETag"]
+        assert server.get(path, headers | {"If-None-Match": tag}).status == 304
+
+
 def test_server_answers_304_when_a_page_did_not_change(server: Server) -> None:
     for accept in ("text/html", JSON_TYPE):
         page = server.get("simple/app/", {"Accept": accept})
         again = server.get("simple/app/", {"Accept": accept, "If-None-Match": page.headers["ETag"]})
         assert (again.status, again.body) == (304, b"")
-        assert (again.headers["Cache-Control"], again.headers["Vary"]) == ("no-cache", "Accept")
+        assert again.headers["Cache-Control"] == "no-cache"
+        assert _vary(again) == {"accept", "accept-encoding"}
     html, json = (server.get("simple/app/", {"Accept": accept}).headers["ETag"] for accept in ("text/html", JSON_TYPE))
     assert html != json
 
 
 def test_server_keeps_files_as_they_are_when_they_look_packed(server: Server, tree: Path) -> None:
     wheel = _find(tree, "app-1.0-py3-none-any.whl")
-    for path in (wheel, f"{wheel}.metadata", _find(tree, "legacy-1.0.tar.gz")):
+    other = {f"{wheel}.provenance": "application/vnd.pypi.integrity.v1+json"}
+    for path in (wheel, f"{wheel}.metadata", f"{wheel}.provenance", _find(tree, "legacy-1.0.tar.gz")):
         reply = server.get(path, {"Accept-Encoding": "gzip"})
         assert reply.body == (tree / path).read_bytes()
-        assert reply.headers["Content-Type"] == "application/octet-stream"
+        assert reply.headers["Content-Type"] == other.get(path, "application/octet-stream")
         assert reply.headers["Content-Encoding"] is None
         assert reply.headers.get_all("Cache-Control") == ["public, max-age=31536000, immutable"]
+
+
+def test_server_keeps_flat_files_as_they_are_when_the_packed_one_lies_beside(server: Server, tree: Path) -> None:
+    for name in ("app-1.0.tar", "app-1.0.tar.gz", "legacy-1.0.tar.gz", "tensor-1.0%2Bcpu-py3-none-any.whl"):
+        reply = server.get(f"flat/{name}", {"Accept-Encoding": "gzip"})
+        assert reply.body == (tree / "flat" / name.replace("%2B", "+")).read_bytes()
+        assert reply.headers["Content-Type"] == "application/octet-stream"
+        assert reply.headers["Content-Encoding"] is None
+        assert reply.headers.get_all("Cache-Control") == ["no-cache"]
 
 
 def test_server_sends_a_part_when_a_range_is_asked_for(server: Server, tree: Path) -> None:
@@ -156,10 +257,13 @@ def test_server_sends_a_part_when_a_range_is_asked_for(server: Server, tree: Pat
 
 def test_server_redirects_without_a_host_when_the_slash_is_missing(server: Server) -> None:
     path = "/" + server.url.split("/", 3)[3]
-    for missing in ("simple", "simple/app"):
+    for missing in ("simple", "simple/app", "project/app"):
         reply = server.get(missing)
         assert reply.status in (301, 308)
         assert reply.headers["Location"] == f"{path}{missing}/"
+    if path != "/":
+        reply = replace(server, url=server.url.removesuffix("/")).get("")
+        assert (reply.status, reply.headers["Location"]) == (301, path)
 
 
 @pytest.mark.parametrize(
@@ -175,9 +279,23 @@ def test_server_redirects_without_a_host_when_the_slash_is_missing(server: Serve
         "packages../.pymirror/snapshots/current",
         "packages/",
         "packages",
-        "",
+        "flat/",
+        "pypi/",
+        "pypi/app/",
+        "project/",
         "simple/nothing/",
         "nothing",
+        "notes.html",
+        "other",
+        "other/",
+        "other/index.html",
+        "simple-old/",
+        "simple-old/index.html",
+        "simple/.x/",
+        "simple/.x/index.html",
+        "index.html.old",
+        "%69ndex.html.old",
+        "simple/../notes.html",
     ],
 )
 def test_server_shows_nothing_when_it_is_private_or_a_listing(server: Server, tree: Path, path: str) -> None:
@@ -221,6 +339,8 @@ def test_server_finds_the_folder_when_its_name_needs_quotes(name: str, path: str
         for accept in ("text/html", JSON_TYPE):
             reply = running.get("simple/app/", {"Accept": accept})
             assert (reply.status, reply.headers.get_content_type()) == (200, accept)
+        packed = running.get("simple/big/", {"Accept-Encoding": "gzip"})
+        assert packed.body == (folder / "simple" / "big" / "index.html.gz").read_bytes()
         assert running.get(_find(folder, "app-1.0-py3-none-any.whl")).status == 200
 
 
@@ -230,6 +350,10 @@ def test_server_serves_every_name_on_port_80_when_no_url_is_given(name: str) -> 
 
     assert {"nginx": "    listen 80;\n    root /srv/mirror;\n", "apache": "*:80>", "caddy": ":80 {"}[name] in text
     assert "server_name" not in text.lower().replace("servername", "server_name")
+
+
+def test_readme_shows_the_settings_of_nginx_when_they_are_printed() -> None:
+    assert read_nginx_blocks()[1] == _make("nginx")
 
 
 @pytest.mark.parametrize("name", SERVERS)

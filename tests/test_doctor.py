@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
+import json
 import os
 import re
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,30 +19,37 @@ from pymirror.commands.doctor_report import Check, DoctorReport, Severity
 from pymirror.commands.doctor_seen import MAX_REQUESTS
 from pymirror.errors import RequestError
 from pymirror.progress import NoProgress
+from pymirror.settings import Facts, make_config
 from pymirror.workers import Stop
 from tests.archives import make_sdist, make_wheel
 from tests.conftest import Mirror
 from tests.index import JSON_TYPE, LocalIndex
 from tests.misbehaving import Asked, Bend, Good, Said, misbehaving
 from tests.servers import read_nginx_blocks, serve_with_nginx, serve_with_python
+from tests.test_provenance import make_provenance
 from tests.test_serve import served
+from tests.web_servers import LARGE, SERVERS, serve
 
 # ── a tree that is served as it should be ───────────────────────────────────────────────────────────
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Mirror:
-    folder = tmp_path_factory.mktemp("doctor")
-    (folder / "home").mkdir()
+def shared() -> Iterator[Mirror]:
+    """In a folder that everyone may enter: started by root, a web server becomes somebody else."""
     kept = {name: os.environ[name] for name in os.environ if name == "PATH" or name.startswith("COVERAGE_")}
-    mirror = Mirror(folder, kept | {"HOME": str(folder / "home"), "PIP_CONFIG_FILE": os.devnull})
-    with LocalIndex() as index:
+    with tempfile.TemporaryDirectory(prefix="pymirror-doctor-") as name, LocalIndex() as index:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "home").mkdir()
+        mirror = Mirror(folder, kept | {"HOME": str(folder / "home"), "PIP_CONFIG_FILE": os.devnull})
         index.add(make_wheel("app", "1.0"))
+        for number in range(LARGE):
+            index.add(make_wheel("big", f"1.{number}"))
         index.add(make_wheel("tensor", "1.0+cpu"))
         index.add(make_sdist("legacy", "1.0"))
-        mirror.write_spec(index, "projects: [app, tensor, legacy]")
+        mirror.write_spec(index, "projects: [app, big, tensor, legacy]")
         mirror.sync()
-    return mirror
+        yield mirror
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +158,58 @@ def _tag(_: Asked, said: Said) -> Said:
     return said.but(etag='"same"')
 
 
+def _is_for_gzip(asked: Asked) -> bool:
+    return "gzip" in asked.headers.get("accept-encoding", "gzip")
+
+
+def _only_packed(asked: Asked, right: Good) -> Said:
+    return right(accept_encoding="gzip") if asked.path == "/simple/big/" else right()
+
+
+def _pack_another(_: Asked, said: Said) -> Said:
+    """The packed copy is that of a page that was."""
+    is_packed = said.headers.get("content-encoding") == "gzip" and said.body
+    return said.with_body(gzip.compress(gzip.decompress(said.body) + b"<br>")) if is_packed else said
+
+
+def _break_packed(asked: Asked, said: Said) -> Said:
+    return said.with_body(bytes(len(said.body))) if _is_for_gzip(asked) else said
+
+
+def _unpack_large(asked: Asked, right: Good) -> Said:
+    said = right(accept_encoding=None)
+    return said.with_body(said.body + b"<br>" * 40_000) if asked.path == "/simple/big/" and said.status == 200 else said
+
+
+def _keep(_: Asked, said: Said) -> Said:
+    return said.but(cache_control="public, max-age=31536000, immutable")
+
+
+_INTEGRITY = "application/vnd.pypi.integrity.v1+json"
+_DIGEST = hashlib.sha256(make_wheel("app", "1.0")[1]).hexdigest()
+_PROVENANCE, _OTHERS = make_provenance(_DIGEST), make_provenance("0" * 64)
+
+
+def _link(url: str) -> Bend:
+    """A link to the provenance of the file of app."""
+
+    def bend(asked: Asked, right: Good) -> Said:
+        if asked.path != "/simple/app/" or not asked.accepts_json():
+            return right()
+        said = right()
+        page = json.loads(said.body)
+        page["files"][0]["provenance"] = url.format(port=asked.port)
+        return said.with_body(json.dumps(page).encode())
+
+    return bend
+
+
+def _attest(answer: Said) -> Bend:
+    """A link to the provenance, which is answered so."""
+    link = _link("http://127.0.0.1:{port}/attested")
+    return lambda asked, right: answer if asked.path == "/attested" else link(asked, right)
+
+
 _BENDS: list[tuple[str, str, str, Bend]] = [
     ("index-page", "error", "is missing", _always("/simple/$", 404)),
     ("index-page", "error", "is empty", _always("/simple/$", 200)),
@@ -171,6 +233,27 @@ _BENDS: list[tuple[str, str, str, Bend]] = [
     ("head", "warning", "has another length", _head(content_length="0")),
     ("same-files", "error", "differ", _at("/simple/app/$", _lose_a_file)),
     ("links", "warning", "lead elsewhere", _at("/simple/.*/$", _link_elsewhere)),
+    ("packed-pages", "error", "are for all", lambda a, right: _only_packed(a, right)),
+    ("packed-pages", "error", "are other pages", _at("/simple/big/$", _pack_another)),
+    ("packed-pages", "error", "cannot be unpacked", _at("/simple/big/$", _break_packed)),
+    ("packed-pages", "error", "are refused", lambda a, right: Said(406) if not _is_for_gzip(a) else right()),
+    ("packed-pages", "error", "do not vary", _pages(vary="Accept")),
+    ("packed-pages", "warning", "are there for none", _unpack_large),
+    ("front-page", "warning", "is missing", _always("^/$", 404)),
+    ("front-page", "warning", "is broken", _always("^/$", 500)),
+    ("front-page", "warning", "is a download", _at("^/$", lambda _, said: said.but(content_type="text/plain"))),
+    ("peoples-page", "warning", "is missing", _always("^/project/", 404)),
+    ("peoples-page", "warning", "is broken", _always("^/project/", 500)),
+    ("peoples-page", "warning", "has no type", _at("^/project/", lambda _, said: said.but(content_type=None))),
+    ("page-cache", "error", "is for ever, for people", _at("^/project/", _keep)),
+    ("page-cache", "error", "is for ever, for scripts", _at("^/pypi/", _keep)),
+    ("legacy-json", "warning", "has no type", _at("^/pypi/", lambda _, said: said.but(content_type=None))),
+    ("legacy-json", "warning", "is a download", _at("^/pypi/", lambda _, said: said.but(content_type="text/plain"))),
+    ("legacy-json", "warning", "is something else", _always("^/pypi/", 200, b"<p>welcome</p>")),
+    ("provenance", "warning", "is missing", _attest(Said(404))),
+    ("provenance", "warning", "has another type", _attest(Said(200, {"content-type": "text/plain"}, _PROVENANCE))),
+    ("provenance", "error", "is of another file", _attest(Said(200, {"content-type": _INTEGRITY}, _OTHERS))),
+    ("provenance", "error", "is a page", _attest(Said(200, {"content-type": "text/html"}, b"<p>welcome</p>"))),
     ("file", "error", "is missing", _always("tar.gz$", 404)),
     ("file", "error", "is shorter", _at("tar.gz$", lambda _, said: said.with_body(said.body[:-1]))),
     ("file", "error", "has other bytes", _at("tar.gz$", lambda _, said: said.with_body(bytes(len(said.body))))),
@@ -219,6 +302,10 @@ def test_doctor_finds_it_when_the_server_misbehaves(good: str, check: str, sever
     assert (report.exit_code == 5) == (Severity.ERROR in [finding.severity for finding in report.findings])
 
 
+def _is_packable(asked: Asked) -> bool:
+    return _is_page(asked) and _is_for_gzip(asked)
+
+
 _FINE: list[tuple[str, Bend]] = [
     ("pages are a few minutes old", _pages(cache_control="max-age=600")),
     ("pages expire", _pages(cache_control=None, expires="0")),
@@ -228,7 +315,13 @@ _FINE: list[tuple[str, Bend]] = [
     ("a project is gone", _always("/simple/no-such", 410)),
     ("the root is for people", _always("^/$", 200, b'<h1>Mirror</h1><a href="simple/">index</a>')),
     ("the private folder is forbidden", _always("/.pymirror", 403)),
-    ("pages are packed", lambda a, right: _repack(a, right()) if _is_page(a) else right()),
+    ("pages are packed", lambda a, right: _repack(a, right(accept_encoding=None)) if _is_packable(a) else right()),
+    ("pages are not packed", lambda _, right: right(accept_encoding=None)),
+    ("there is nothing for people", _always("^/(project/.*)?$", 404)),
+    ("nothing for people is forbidden", _always("^/(project/.*)?$", 403)),
+    ("there is nothing for scripts", _always("^/pypi/", 404)),
+    ("the top leads elsewhere", _always("^/$", 302, location="simple/")),
+    ("the file is attested", _attest(Said(200, {"content-type": _INTEGRITY}, _PROVENANCE))),
 ]
 
 
@@ -246,11 +339,17 @@ def test_doctor_finds_the_clock_wrong_when_it_is_an_hour_away(good: str) -> None
 @pytest.mark.parametrize("url", ["http://h:99999/app-1.0.whl", "file:///etc/app-1.0.whl"])
 def test_doctor_says_so_when_a_page_links_to_nowhere(good: str, url: str) -> None:
     link = f'<a href="{url}">app-1.0.whl</a>'.encode()
-    with misbehaving(good, _always("/simple/(app|legacy|tensor)/$", 200, link)) as server:
+    with misbehaving(good, _always("/simple/(app|big|legacy|tensor)/$", 200, link)) as server:
         found = severities(examine(server.url))
 
     assert found["links"] == "warning"
     assert found["file"] == "error"
+
+
+@pytest.mark.parametrize("url", ["nowhere:/", "app.provenance", "http://h:99999/x", "http://[", "file:///etc/passwd"])
+def test_doctor_says_so_when_the_provenance_is_nowhere(good: str, url: str) -> None:
+    with misbehaving(good, _link(url)) as server:
+        assert severities(examine(server.url))["provenance"] == "warning"
 
 
 def test_doctor_asks_again_when_a_connection_breaks(good: str) -> None:
@@ -274,6 +373,7 @@ def test_doctor_tells_what_pythons_server_does_when_it_is_asked(shared: Mirror) 
     with serve_with_python(shared.tree) as url:
         assert severities(examine(url)) == {
             "json": "warning",
+            "legacy-json": "warning",
             "page-cache": "warning",
             "file-cache": "warning",
             "range": "warning",
@@ -284,7 +384,7 @@ def test_doctor_tells_what_pythons_server_does_when_it_is_asked(shared: Mirror) 
 
 @pytest.mark.parametrize(
     ("block", "expected"),
-    [(0, dict.fromkeys(("json", "page-cache", "file-cache", "file-type"), "warning")), (1, {})],
+    [(0, dict.fromkeys(("json", "page-cache", "file-cache", "file-type", "legacy-json"), "warning")), (1, {})],
     ids=["plain", "negotiated"],
 )
 def test_doctor_tells_what_nginx_does_when_it_is_asked(
@@ -292,6 +392,21 @@ def test_doctor_tells_what_nginx_does_when_it_is_asked(
 ) -> None:
     with serve_with_nginx(shared.tree, read_nginx_blocks()[block], tmp_path) as nginx:
         assert severities(examine(nginx.url)) == expected
+
+
+@pytest.mark.parametrize("path", ["/", "/python/"])
+@pytest.mark.parametrize("name", SERVERS)
+def test_doctor_finds_nothing_when_the_server_has_what_config_prints(shared: Mirror, name: str, path: str) -> None:
+    def printed(port: int) -> str:
+        return make_config(name, Facts(url=url.format(port=port), folder=str(shared.tree)))
+
+    url = f"http://127.0.0.1:{{port}}{path}"
+    with serve(name, printed, shared.folder, url=url) as server:
+        report = examine(server.url)
+
+    assert severities(report) == {}
+    skipped = {finding.check for finding in report.findings if finding.severity is Severity.SKIPPED}
+    assert skipped == {Check.PROVENANCE}
 
 
 # ── limits ──────────────────────────────────────────────────────────────────────────────────────────
@@ -319,11 +434,8 @@ def test_doctor_stops_asking_when_it_is_sent_on_for_ever(good: str) -> None:
         report = examine(server.url)
 
     assert len(server.asked) == report.requests == MAX_REQUESTS
-    assert severities(report).keys() == {
-        "json",
-        "file",
-        "encoded-names",
-    }  # and nothing is said of what could not be asked any more
+    # Nothing is said of what could not be asked any more.
+    assert severities(report).keys() == {"json", "file"}
 
 
 def test_doctor_cannot_say_anything_when_it_is_sent_in_a_circle(good: str) -> None:

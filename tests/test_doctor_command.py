@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pymirror.commands.doctor_report import Check, Finding, Severity
-from pymirror.commands.doctor_seen import Certificate, Pages, Reply, Site, choose_files, choose_projects
+from pymirror.commands.doctor_seen import Certificate, Pages, Reply, Site, choose_files, choose_large, choose_projects
 from pymirror.commands.doctor_site import judge
 from pymirror.simple.model import File
 from tests.archives import make_wheel
@@ -42,7 +42,7 @@ def test_doctor_exits_0_when_all_is_well(good: str, mirror: Mirror) -> None:
     run = mirror.run("doctor", good)
 
     assert run.err == ""
-    assert run.out == (f"{good}: 0 errors, 0 warnings, 23 of 24 checks fine; 19 requests, 1 of 1 project looked at\n")
+    assert run.out == (f"{good}: 0 errors, 0 warnings, 27 of 29 checks fine; 22 requests, 1 of 1 project looked at\n")
 
 
 def test_doctor_lists_what_is_well_when_it_is_verbose(good: str, mirror: Mirror) -> None:
@@ -62,7 +62,7 @@ def test_doctor_exits_5_when_something_is_wrong(good: str, mirror: Mirror) -> No
     assert lines[:2] == ["error: private: the private folder is served", f"  at {url}.pymirror/"]
     assert lines[3].startswith("  to mend it: nginx: location")
     assert "`pymirror config nginx`" in lines[-2]
-    assert (told["command"], told["exit-code"], told["errors"], told["warnings"]) == ("doctor", 5, 1, 5)
+    assert (told["command"], told["exit-code"], told["errors"], told["warnings"]) == ("doctor", 5, 1, 6)
     assert [finding["id"] for finding in told["findings"]] == [check.id for check in Check]
     (private,) = (finding for finding in told["findings"] if finding["id"] == "private")
     assert (private["severity"], private["url"]) == ("error", f"{url}.pymirror/")
@@ -187,6 +187,18 @@ def test_judge_says_everything_once_when_nothing_was_seen() -> None:
 
 def test_every_check_has_its_own_words_when_listed() -> None:
     assert len({check.why for check in Check}) == len({check.mend for check in Check}) == len(Check)
+
+
+def test_choose_large_takes_what_tells_most_when_there_are_several() -> None:
+    def page(body: bytes, status: int = 200, problem: str = "") -> Pages:
+        reply = Reply(asked="http://x/", url="http://x/", status=status, body=body, problem=problem)
+        return Pages(project=None, html=reply, json=reply)
+
+    small, large, missing = page(b"1"), page(b"12"), page(b"123", status=404)
+    broken = page(b"", status=0, problem="cannot be unpacked")
+    assert choose_large([small, large, missing]) is large.html
+    assert choose_large([small, broken, large]) is broken.html
+    assert choose_large([missing]) is None
 
 
 @pytest.mark.parametrize(

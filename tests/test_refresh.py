@@ -103,11 +103,12 @@ def _archive(index: LocalIndex) -> None:
     index.statuses["demo"] = ("archived", None)
 
 
+FRONT = "index.html"
 CHANGES: dict[str, tuple[Callable[[LocalIndex], None], set[str]]] = {
-    "release": (_add_release, {"links.html"}),
-    "removal": (_remove_file, {"links.html"}),
-    "yank": (_yank, {"links.html"}),
-    "status": (_archive, set()),
+    "release": (_add_release, {"links.html", FRONT, "pypi/demo/2.0/json", "pypi/demo/json"}),
+    "removal": (_remove_file, {"links.html", FRONT, "pypi/demo/1.0/json", "pypi/demo/json"}),
+    "yank": (_yank, {"links.html", "pypi/demo/1.0/json", "pypi/demo/json"}),
+    "status": (_archive, {FRONT}),
 }
 
 
@@ -122,7 +123,7 @@ def test_only_the_pages_that_must_change_are_touched(
 
     mirror.sync()
 
-    assert touched(mirror, before) == DEMO_PAGES | also
+    assert touched(mirror, before) == DEMO_PAGES | {"project/demo/index.html"} | also
     assert [(request.path, request.status) for request in index.requests("/simple/other/")] == [("/simple/other/", 304)]
 
 
@@ -165,8 +166,9 @@ def test_a_project_that_the_spec_no_longer_names_leaves_the_pages_and_stays_in_t
 
     mirror.sync()
 
-    gone = {"simple/other/index.html", "simple/other/index.v1_json"}
-    assert touched(mirror, before) == LIST_PAGES | {"links.html"} | gone
+    gone = {"simple/other/index.html", "simple/other/index.v1_json", "project/other/index.html"}
+    gone |= {"pypi/other/json", "pypi/other/1.0/json"}
+    assert touched(mirror, before) == LIST_PAGES | {"links.html", "index.html"} | gone
     assert mirror.projects() == ["demo"]
     assert not (mirror.tree / "simple" / "other").exists()
     assert mirror.pool() == pool
@@ -457,7 +459,7 @@ def test_pages_are_replaced_one_by_one_when_folders_cannot_be_exchanged(index: L
 
     published = publish(snapshot, storage)
 
-    pages = dict(render_pages(snapshot))
+    pages = {name: b"".join(render()) for name, render in render_pages(snapshot)}
     assert {name: (mirror.tree / name).read_bytes() for name in storage.walk("simple")} == pages
     assert mirror.content()["simple/kept/index.html"] == before["simple/kept/index.html"]
     assert (published.written, published.removed) == (7, 2)  # with links.html

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import http.client
 import os
 import re
@@ -15,11 +16,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from pymirror.serving.conditions import Part, State, choose_part, is_not_modified
-from pymirror.serving.negotiate import HTML, HTML_V1, JSON, Format, choose_format
+from pymirror.serving.negotiate import HTML, HTML_V1, JSON, Format, accepts_gzip, choose_format
 from pymirror.serving.target import Target, parse_target
-from tests.archives import make_sdist, make_wheel
 from tests.conftest import Mirror
-from tests.index import JSON_TYPE, LocalIndex
+from tests.index import JSON_TYPE
+from tests.web_servers import make_tree
 
 PIP_ACCEPT = f"{JSON_TYPE}, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01"
 
@@ -66,6 +67,30 @@ def test_choose_format_takes_what_is_liked_best_when_asked(accept: str | None, e
 )
 def test_choose_format_obeys_the_query_when_it_names_a_format(asked: str, expected: Format) -> None:
     assert choose_format(JSON_TYPE, asked) is expected
+
+
+@pytest.mark.parametrize(
+    ("accept_encoding", "expected"),
+    [
+        (None, False),
+        ("", False),
+        ("identity", False),
+        ("gzip", True),
+        ("X-GZIP", True),
+        ("gzip, deflate, br, zstd", True),
+        ("br;q=1, gzip;q=0.001", True),
+        ("gzip;q=0", False),
+        ("gzip ; q=0.000, br", False),
+        ("*", True),
+        ("*;q=0", False),
+        ("gzip;q=0, *", False),
+        ("gzip, *;q=0", True),
+        ("gzip;q=nan", False),
+        ("br, deflate", False),
+    ],
+)
+def test_accepts_gzip_says_so_when_it_is_named_or_all_is_accepted(accept_encoding: str | None, expected: bool) -> None:
+    assert accepts_gzip(accept_encoding) is expected
 
 
 # ── which name: values ──────────────────────────────────────────────────────────────────────────────
@@ -202,17 +227,14 @@ def served(mirror: Mirror, *arguments: str) -> Iterator[tuple[str, subprocess.Po
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Mirror:
-    folder = tmp_path_factory.mktemp("serve")
-    (folder / "home").mkdir()
-    kept = {name: os.environ[name] for name in os.environ if name == "PATH" or name.startswith("COVERAGE_")}
-    mirror = Mirror(folder, kept | {"HOME": str(folder / "home"), "PIP_CONFIG_FILE": os.devnull})
-    with LocalIndex() as index:
-        index.add(make_wheel("app", "1.0", requires=["tensor"]))
-        index.add(make_wheel("tensor", "1.0+cpu"))
-        index.add(make_sdist("legacy", "1.0"))
-        index.add(make_wheel("Odd.Name_x", "1.0"))
-        mirror.write_spec(index, "projects: [app, tensor, legacy, odd-name-x]")
-        mirror.sync()
+    mirror = make_tree(tmp_path_factory.mktemp("serve"))
+    folder = mirror.folder
+    wheel = mirror.find("app-1.0-py3-none-any.whl")
+    wheel.with_name(f"{wheel.name}.provenance").write_bytes(b"{}")
+    (mirror.tree / "notes.html").write_bytes(b"nobody else's business")
+    (mirror.tree / "flat" / "app-1.0.tar").write_bytes(b"the archive")
+    (mirror.tree / "flat" / "app-1.0.tar.gz").write_bytes(b"another file")
+    (mirror.tree / "simple" / "app" / "index.html.gz").symlink_to(mirror.spec)
     (mirror.tree / "simple" / "out").symlink_to(folder)
     (mirror.tree / "simple" / "hidden").symlink_to(mirror.tree / ".pymirror")
     (mirror.tree / "outside.html").symlink_to(mirror.spec)
@@ -263,11 +285,84 @@ def test_serve_answers_pages_when_they_are_asked_for(shared: Mirror, server: str
         assert (html.headers["Content-Type"], packed.headers["Content-Type"]) == ("text/html; charset=utf-8", JSON_TYPE)
         assert html.headers["ETag"] != packed.headers["ETag"]
         for got in (html, packed):
-            assert got.headers["Vary"] == "Accept"
+            assert got.headers["Vary"] == "Accept, Accept-Encoding"
             assert got.headers["Cache-Control"] == "no-cache"
             assert got.headers["X-Content-Type-Options"] == "nosniff"
     assert ask(server, f"/simple/app/?format={JSON_TYPE}").headers["Content-Type"] == JSON_TYPE
-    assert ask(server, "/links.html").headers["Cache-Control"] == "no-cache"
+
+
+@pytest.mark.parametrize(
+    ("path", "file", "expected"),
+    [
+        ("/", "index.html", "text/html; charset=utf-8"),
+        ("/index.html", "index.html", "text/html; charset=utf-8"),
+        ("/links.html", "links.html", "text/html; charset=utf-8"),
+        ("/project/app/", "project/app/index.html", "text/html; charset=utf-8"),
+        ("/project/app/index.html", "project/app/index.html", "text/html; charset=utf-8"),
+        ("/pypi/app/json", "pypi/app/json", "application/json"),
+        ("/pypi/tensor/1.0+cpu/json", "pypi/tensor/1.0+cpu/json", "application/json"),
+        ("/pypi/tensor/1.0%2Bcpu/json", "pypi/tensor/1.0+cpu/json", "application/json"),
+    ],
+)
+def test_serve_sends_pages_for_people_and_scripts_when_they_are_asked_for(
+    shared: Mirror, server: str, path: str, file: str, expected: str
+) -> None:
+    got = ask(server, path, Accept=PIP_ACCEPT)
+
+    assert (got.status, got.headers["Content-Type"]) == (200, expected)
+    assert got.body == (shared.tree / file).read_bytes()
+    assert got.headers["Cache-Control"] == "no-cache"
+    assert got.headers["Vary"] == "Accept-Encoding"
+    assert got.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
+
+
+@pytest.mark.parametrize(
+    ("path", "accept", "file"),
+    [
+        ("/simple/big/", "text/html", "simple/big/index.html"),
+        ("/simple/big/", PIP_ACCEPT, "simple/big/index.v1_json"),
+        ("/project/big/", "*/*", "project/big/index.html"),
+        ("/pypi/big/json", "*/*", "pypi/big/json"),
+        ("/links.html", "*/*", "links.html"),
+    ],
+)
+def test_serve_sends_the_packed_copy_when_gzip_is_accepted(
+    shared: Mirror, server: str, path: str, accept: str, file: str
+) -> None:
+    plain = ask(server, path, Accept=accept)
+    packed = ask(server, path, Accept=accept, Accept_Encoding="gzip, deflate")
+    head = ask(server, path, "HEAD", Accept=accept, Accept_Encoding="gzip")
+
+    assert "Content-Encoding" not in plain.headers
+    assert packed.headers["Content-Encoding"] == head.headers["Content-Encoding"] == "gzip"
+    assert packed.body == (shared.tree / f"{file}.gz").read_bytes()
+    assert gzip.decompress(packed.body) == plain.body == (shared.tree / file).read_bytes()
+    assert head.headers["Content-Length"] == str(len(packed.body))
+    for name in ("Content-Type", "Cache-Control", "Vary"):
+        assert packed.headers[name] == plain.headers[name]
+    for encoding, tag in (("gzip", packed.headers["ETag"]), ("identity", plain.headers["ETag"])):
+        other = "gzip" if encoding == "identity" else "identity"
+        assert ask(server, path, Accept=accept, Accept_Encoding=encoding, If_None_Match=tag).status == 304
+        assert ask(server, path, Accept=accept, Accept_Encoding=other, If_None_Match=tag).status == 200
+
+
+def test_serve_sends_a_part_of_the_page_as_it_is_when_gzip_is_accepted_too(server: str) -> None:
+    plain = ask(server, "/simple/big/")
+    packed = ask(server, "/simple/big/", Accept_Encoding="gzip")
+    part = ask(server, "/simple/big/", Accept_Encoding="gzip", Range="bytes=0-9")
+    other = ask(server, "/simple/big/", Accept_Encoding="gzip", Range="bytes=0-9", If_Range=packed.headers["ETag"])
+
+    assert (part.status, part.body, part.headers["ETag"]) == (206, plain.body[:10], plain.headers["ETag"])
+    assert (other.status, other.body) == (200, plain.body)
+    assert "Content-Encoding" not in part.headers
+    assert "Content-Encoding" not in other.headers
+
+
+def test_serve_sends_the_page_as_it_is_when_the_packed_copy_is_a_link_out_of_the_tree(server: str) -> None:
+    got = ask(server, "/simple/app/", Accept_Encoding="gzip")
+
+    assert (got.status, got.headers.get("Content-Encoding")) == (200, None)
+    assert got.body.startswith(b"<!DOCTYPE html>")
 
 
 def test_serve_answers_files_when_they_are_asked_for(shared: Mirror, server: str) -> None:
@@ -279,6 +374,16 @@ def test_serve_answers_files_when_they_are_asked_for(shared: Mirror, server: str
         assert "Content-Encoding" not in got.headers
     assert ask(server, path).headers["Content-Type"] == "application/octet-stream"
     assert ask(server, f"{path}.metadata").headers["Content-Type"] == "text/plain; charset=utf-8"
+    attested = file_path(shared, "app-1.0-py3-none-any.whl.provenance")
+    assert ask(server, attested).headers["Content-Type"] == "application/vnd.pypi.integrity.v1+json"
+
+
+def test_serve_sends_flat_files_as_they_are_when_the_packed_one_lies_beside(shared: Mirror, server: str) -> None:
+    for name in ("app-1.0.tar", "app-1.0.tar.gz", "tensor-1.0+cpu-py3-none-any.whl"):
+        got = ask(server, f"/flat/{name}", Accept_Encoding="gzip")
+        assert got.body == (shared.tree / "flat" / name).read_bytes()
+        assert "Content-Encoding" not in got.headers
+        assert (got.headers["Content-Type"], got.headers["Cache-Control"]) == ("application/octet-stream", "no-cache")
 
 
 def test_serve_sends_no_body_when_asked_by_head(shared: Mirror, server: str) -> None:
@@ -324,6 +429,8 @@ def test_serve_answers_304_when_nothing_changed(shared: Mirror, server: str) -> 
         ("/simple/app?format=text/html", "app/?format=text%2Fhtml"),
         ("/simple/Odd.Name_x/", "../odd-name-x/"),
         ("/simple/Odd.Name_x", "odd-name-x/"),
+        ("/project/app", "app/"),
+        ("/project/Odd.Name_x/", "../odd-name-x/"),
     ],
 )
 def test_serve_redirects_to_the_page_when_it_is_called_otherwise(server: str, path: str, location: str) -> None:
@@ -331,11 +438,12 @@ def test_serve_redirects_to_the_page_when_it_is_called_otherwise(server: str, pa
     assert (got.status, got.headers["Location"]) == (301, location)
 
 
-NOTHING = ["/", "/packages/", "/packages", "/simple/nothing/", "/simple/No.Thing/", "/nothing", "/links.html/"]
+NOTHING = ["/packages/", "/packages", "/simple/nothing/", "/simple/No.Thing/", "/nothing", "/links.html/"]
+CLOSED = ["/notes.html", "/flat/", "/pypi/", "/pypi/app/", "/pypi/app", "/project/", "/project/nothing/"]
 LED_OUT = ["/simple/out/mirror.yaml", "/simple/out/", "/simple/hidden/lock", "/outside.html", "/pipe"]
 
 
-@pytest.mark.parametrize("path", [*NOTHING, *LED_OUT])
+@pytest.mark.parametrize("path", [*NOTHING, *CLOSED, *LED_OUT])
 def test_serve_answers_404_when_there_is_nothing(server: str, path: str) -> None:
     got = ask(server, path)
     assert (got.status, got.body) == (404, b"404 Not Found\n")

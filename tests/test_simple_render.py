@@ -17,21 +17,36 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pymirror.simple import render
 from pymirror.simple.model import ProjectDetail
 from pymirror.simple.parse import parse_project_detail, parse_project_list
-from pymirror.simple.render import (
-    render_detail_html,
-    render_detail_json,
-    render_links,
-    render_list_html,
-    render_list_json,
-)
 from pymirror.snapshot import EMPTY, Snapshot, SnapshotFile, SnapshotProject
+from pymirror.spec.model import DEFAULT_SITE, Site
 
 ROOT = "https://mirror.example/prefix/"
 PAGE = f"{ROOT}simple/demo/"
 JSON = "application/vnd.pypi.simple.v1+json"
 SHA256, BLAKE2B, METADATA = "a" * 64, "0123456789abcdef" * 4, "c" * 64
+
+
+def render_detail_html(project: SnapshotProject, site: Site = DEFAULT_SITE) -> bytes:
+    return b"".join(render.render_detail_html(project, site))
+
+
+def render_detail_json(project: SnapshotProject, site: Site = DEFAULT_SITE) -> bytes:
+    return b"".join(render.render_detail_json(project, site))
+
+
+def render_list_html(snapshot: Snapshot) -> bytes:
+    return b"".join(render.render_list_html(snapshot))
+
+
+def render_list_json(snapshot: Snapshot) -> bytes:
+    return b"".join(render.render_list_json(snapshot))
+
+
+def render_links(snapshot: Snapshot) -> bytes:
+    return b"".join(render.render_links(snapshot))
 
 
 def make_file(

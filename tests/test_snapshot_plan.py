@@ -190,7 +190,7 @@ def test_the_json_of_a_snapshot_is_canonical_when_encoded() -> None:
     assert encode_snapshot(make_snapshot_of(demo=[file])).decode() == (
         '{"projects":[{"name":"demo","files":[{"filename":"demo-1.0-py3-none-any.whl","version":"1.0",'
         f'"sha256":"{A}","blake2b":"{B}","size":7,"upload_time":"2024-05-06T07:08:09Z","yanked":"caf\xe9"}}]}}],'
-        '"format":1}\n'
+        '"site":{},"format":1}\n'
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ from pymirror.spec.model import (
     ReleaseLine,
     RemovalPolicy,
     SdistPolicy,
+    Site,
     Spec,
     YankedPolicy,
 )
@@ -85,6 +87,11 @@ max-file-size: 500 MB
 max-total-size: 50 GB
 require-hashes: false
 on-upstream-removal: keep
+public-url: https://Mirror.example.com/python
+flat: true
+legacy-json: false
+pages: false
+provenance: false
 network:
   connections: 8
   connections-per-host: 4
@@ -207,6 +214,37 @@ def test_a_project_is_tried_with_its_own_filters_when_the_schema_has_them() -> N
 def test_output_is_relative_to_the_spec_when_it_is_no_absolute_path(full: Spec) -> None:
     assert full.output == Path("tree")
     assert load("output: /srv/mirror\nprojects: [demo]\n").output == Path("/srv/mirror")
+
+
+def test_the_site_is_read_when_given(full: Spec) -> None:
+    assert full.site == Site(public_url="https://Mirror.example.com/python/", flat=True, legacy_json=False, pages=False)
+    assert not full.provenance
+
+
+def test_the_site_has_its_documents_when_nothing_is_said_of_it() -> None:
+    spec = load_line("")
+    assert spec.site == Site(public_url=None, flat=False, legacy_json=True, pages=True)
+    assert spec.provenance
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("ftp://mirror.example.com/", "not an http(s) URL"),
+        ("mirror.example.com", "not an http(s) URL"),
+        ("https://mirror.example.com/a b", "not an http(s) URL"),
+        ("https://mirror.example.com/\u00e9/", "not an http(s) URL"),
+        ("https://mirror.example.com/<b>", "not an http(s) URL"),
+        ("https://mirror.example.com/?a=b", "not an http(s) URL"),
+        ("https://me:secret@mirror.example.com/", "a URL with a user in it"),
+        ("https://mirror.example.com/simple/", "the URL of the project list"),
+        ("https://mirror.example.com/simple", "the URL of the project list"),
+    ],
+)
+def test_a_public_url_is_refused_when_no_page_could_have_it(text: str, problem: str) -> None:
+    message = message_of_line(f"public-url: {json.dumps(text)}")
+    assert f"mirror.yaml:3: public-url: {problem}" in message
+    assert "secret" not in message
 
 
 def test_upstreams_are_read_when_given(full: Spec) -> None:

@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -67,7 +67,7 @@ def test_verify_finds_nothing_in_a_whole_tree_and_asks_nobody(index: LocalIndex,
 
     run = published.run("verify", "--json")
 
-    assert (run.json["projects"], run.json["files"], run.json["pages"]) == (2, 3, 7)
+    assert (run.json["projects"], run.json["files"], run.json["pages"]) == (2, 3, 14)
     assert run.json["damages"] == []
     assert run.json["unreferenced"] == 0
     assert published.content() == before
@@ -189,7 +189,7 @@ def test_verify_works_on_a_disk_that_cannot_be_written(published: Mirror) -> Non
 class KilledBeforeTheEnd(LocalStorage):
     """The pages are in place, and then the process is gone."""
 
-    def write(self, name: str, data: bytes, *, newer_than: str | None = None) -> None:
+    def write(self, name: str, data: bytes | Iterable[bytes], *, newer_than: str | None = None) -> None:
         if name == CURRENT:
             raise KeyboardInterrupt
         super().write(name, data, newer_than=newer_than)

@@ -1,7 +1,8 @@
 """nginx, Apache and Caddy with exactly what ``pymirror config`` prints, each a process on loopback without any right.
 
 Around the printed text stands only what keeps a test to itself: where the log and the pid are, and the modules that
-Debian loads. Listings are allowed there and archives have their encodings, so that the text has something to forbid.
+Debian loads. Listings are allowed there, archives have their encodings and answers are packed on the way, as some
+distributions have it, so that the text has something to forbid.
 """
 
 from __future__ import annotations
@@ -17,12 +18,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.archives import make_sdist, make_wheel
+from tests.conftest import Mirror
+from tests.index import LocalIndex
 from tests.servers import Reply, _free_port, _is_listening, skip_or_fail
 
 SERVERS = ("nginx", "apache", "caddy")
 
 _PROGRAMS = {"nginx": "nginx", "apache": "apache2", "caddy": "caddy"}
 _APACHE_MODULES = Path("/usr/lib/apache2/modules")
+_APACHE_LOADED = (
+    *("mpm_event", "authz_core", "dir", "autoindex", "negotiation", "mime", "alias", "rewrite", "headers"),
+    *("filter", "deflate"),
+)
 _WAIT_SECONDS = 20.0
 
 _NGINX = """
@@ -39,6 +47,8 @@ http {{
     scgi_temp_path "{work}/scgi";
     access_log off;
     autoindex on;
+    gzip on;
+    gzip_types *;
     types {{ text/html html; application/gzip gz; }}
     include "{printed}";
 }}
@@ -51,7 +61,8 @@ ErrorLog "{work}/error.log"
 ServerName localhost
 {modules}
 TypesConfig "{work}/types"
-AddEncoding x-gzip .gz .tgz
+AddEncoding x-gzip .tgz
+AddOutputFilterByType DEFLATE text/html application/json
 <Directory />
     Options Indexes FollowSymLinks MultiViews
     Require all denied
@@ -65,6 +76,27 @@ _CADDY = """
 }}
 import "{printed}"
 """
+
+
+LARGE = 150
+"""How many files the project ``big`` has: enough for a packed copy beside each of its pages."""
+
+
+def make_tree(folder: Path, body: str = "flat: true") -> Mirror:
+    """A finished mirror below ``folder`` with all that a tree can have, and whose upstream is gone."""
+    (folder / "home").mkdir(exist_ok=True)
+    kept = {name: os.environ[name] for name in os.environ if name == "PATH" or name.startswith("COVERAGE_")}
+    mirror = Mirror(folder, kept | {"HOME": str(folder / "home"), "PIP_CONFIG_FILE": os.devnull})
+    with LocalIndex() as index:
+        for name, version in (("app", "1.0"), ("base", "1.0"), ("base", "2.0"), ("tensor", "1.0+cpu")):
+            index.add(make_wheel(name, version, requires=["base>=1"] if name == "app" else []))
+        for number in range(LARGE):
+            index.add(make_wheel("big", f"1.{number}"))
+        index.add(make_sdist("legacy", "1.0"))
+        index.add(make_wheel("Odd.Name_x", "1.0"))
+        mirror.write_spec(index, f"{body}\nprojects: [app, base, big, legacy, odd-name-x, tensor]")
+        mirror.sync()
+    return mirror
 
 
 class NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -144,7 +176,6 @@ def _prepare(name: str, program: str, text: str, work: Path) -> Sequence[str]:
         config.write_text(_CADDY.format(printed=printed), encoding="utf-8")
         return program, "run", "--adapter", "caddyfile", "--config", str(config)
     (work / "types").write_text("text/html html\napplication/gzip gz tgz\napplication/zip whl\n", encoding="utf-8")
-    names = ("mpm_event", "authz_core", "dir", "autoindex", "negotiation", "mime", "alias", "rewrite", "headers")
-    modules = "\n".join(f'LoadModule {each}_module "{_APACHE_MODULES}/mod_{each}.so"' for each in names)
+    modules = "\n".join(f'LoadModule {each}_module "{_APACHE_MODULES}/mod_{each}.so"' for each in _APACHE_LOADED)
     config.write_text(_APACHE.format(work=work, printed=printed, modules=modules), encoding="utf-8")
     return program, "-f", str(config), "-DFOREGROUND"

@@ -17,6 +17,7 @@ from pymirror.commands.doctor_seen import (
     SeenFile,
     Site,
     choose_files,
+    choose_large,
     choose_projects,
     read_files,
     read_names,
@@ -24,8 +25,9 @@ from pymirror.commands.doctor_seen import (
 from pymirror.commands.doctor_site import judge
 from pymirror.credentials import Credentials
 from pymirror.errors import RequestError, UsageError
-from pymirror.layout import METADATA_SUFFIX, POOL, PRIVATE, SIMPLE
+from pymirror.layout import METADATA_SUFFIX, POOL, PRIVATE, SIMPLE, legacy_page, project_page
 from pymirror.progress import Progress
+from pymirror.simple.provenance import ACCEPT as PROVENANCE_ACCEPT
 from pymirror.spec.upstreams import parse_upstream_url
 from pymirror.transport import Transport
 from pymirror.workers import Stop
@@ -84,6 +86,7 @@ class _Visit:
         )
         whole = next((seen for seen in files if seen.reply.status == 200 and len(seen.reply.body) > 10), None)
         name = projects[0].project if projects else None
+        front = self.prober.ask(self.root)
         return Site(
             simple_url=simple,
             now=now,
@@ -91,15 +94,20 @@ class _Visit:
             projects=projects,
             text_html=self.prober.ask(page.asked, accept="text/html", follow=True),
             conditional=self._ask_again(page),
+            copies=self._ask_copies((listing, *projects)),
             heads=self._ask_heads(page, whole),
             files=files,
             part=self._ask_part(whole),
             metadata=self._ask_metadata(files),
+            provenance=self._ask_provenance(projects),
+            front=front,
+            peoples_page=self.prober.ask(self.root + project_page(name)) if name else None,
+            legacy=self.prober.ask(self.root + legacy_page(name)) if name else None,
             without_slash=self.prober.ask(f"{simple}{name}") if name else None,
             odd_name=self.prober.ask(f"{simple}{name.upper().replace('-', '_.')}/") if name else None,
             unknown=self.prober.ask(f"{simple}{_UNKNOWN}/", accept=PIP_ACCEPT),
             private=tuple(self.prober.ask(f"{self.root}{PRIVATE}/{part}") for part in ("", "snapshots/current")),
-            folders=tuple(self.prober.ask(f"{self.root}{part}") for part in ("", f"{POOL}/")),
+            folders=(front, self.prober.ask(f"{self.root}{POOL}/")),
             # The transport trusts what the system does, which knows more than OpenSSL alone where they differ.
             certificate=Certificate() if certificate is not None and certificate.problem else certificate,
         )
@@ -116,6 +124,16 @@ class _Visit:
         return tuple(
             self.prober.ask(page.url, headers={asked: page.header(told)}) for asked, told in pairs if page.header(told)
         )
+
+    def _ask_copies(self, pages: tuple[Pages, ...]) -> tuple[Reply, Reply] | None:
+        """What was packed, if the server packs; and the same for who cannot unpack."""
+        packed = choose_large(pages)
+        if packed is None:
+            return None
+        plain = self.prober.ask(packed.asked, headers={"Accept-Encoding": "identity"}, follow=True)
+        if packed.status == 200 and plain.body != packed.body:  # it may have been published anew meanwhile
+            packed = self.prober.ask(packed.asked, follow=True)
+        return plain, packed
 
     def _ask_file(self, url: str, *, file: SeenFile) -> SeenFile:
         """With the Accept-Encoding of uv, as it comes over the line."""
@@ -136,6 +154,14 @@ class _Visit:
     def _ask_metadata(self, files: tuple[SeenFile, ...]) -> tuple[SeenFile, ...]:
         promised = [seen for seen in files if seen.file.core_metadata][:1]
         return tuple(self._ask_file(f"{seen.file.url}{METADATA_SUFFIX}", file=seen) for seen in promised)
+
+    def _ask_provenance(self, projects: tuple[Pages, ...]) -> SeenFile | None:
+        for file in read_files(projects):
+            if file.provenance is not None:
+                return SeenFile(
+                    file=file, reply=self.prober.ask(file.provenance, accept=PROVENANCE_ACCEPT, follow=True)
+                )
+        return None
 
 
 def _unreachable(simple: str, now: datetime, listing: Pages, certificate: Certificate | None) -> Site:

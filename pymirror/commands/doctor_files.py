@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 from pymirror.commands.doctor_report import Check, Finding, error, ok, skipped, warning
 from pymirror.commands.doctor_seen import SeenFile, Site
+from pymirror.simple.provenance import ACCEPT as PROVENANCE_TYPE
+from pymirror.simple.provenance import find_problem
 
 _MAX_AGE = re.compile(r"max-age\s*=\s*\"?([0-9]{1,12})")
 _DAY_SECONDS = 86_400
@@ -23,6 +25,7 @@ def judge_files(site: Site) -> Iterator[Finding]:
     yield _judge_cache(site)
     yield _judge_range(site)
     yield _judge_metadata(site)
+    yield _judge_provenance(site)
     yield _judge_encoded_names(site)
     yield _judge_head(site)
 
@@ -135,6 +138,19 @@ def _judge_metadata(site: Site) -> Finding:
     if not site.metadata:
         return skipped(Check.METADATA, "no page that was read promises .metadata")
     return ok(Check.METADATA, "there, and as the page says", site.metadata[0].reply.asked)
+
+
+def _judge_provenance(site: Site) -> Finding:
+    if site.provenance is None:
+        return skipped(Check.PROVENANCE, "no page that was read names one")
+    file, reply = site.provenance.file, site.provenance.reply
+    if reply.status != 200:
+        return warning(Check.PROVENANCE, f"that of {file.filename} is not there: {reply.outcome}", reply.asked)
+    if file.sha256 is not None and (problem := find_problem(reply.body, sha256=file.sha256)) is not None:
+        return error(Check.PROVENANCE, f"that of {file.filename}: {problem}", reply.asked)
+    if reply.kind != PROVENANCE_TYPE:
+        return warning(Check.PROVENANCE, f"that of {file.filename} comes as {reply.kind or 'no type'}", reply.asked)
+    return ok(Check.PROVENANCE, f"there, for {file.filename}", reply.asked)
 
 
 def _judge_encoded_names(site: Site) -> Finding:

@@ -14,6 +14,7 @@ from pymirror.simple.parse import parse_project_list
 _MAX_AGE = re.compile(r"max-age\s*=\s*\"?([0-9]{1,12})")
 _LONG_SECONDS = 3600
 _MAX_EXAMPLES = 3
+_LARGE_BYTES = 128 * 1024
 
 
 def judge_pages(site: Site) -> Iterator[Finding]:
@@ -25,6 +26,7 @@ def judge_pages(site: Site) -> Iterator[Finding]:
     yield _judge_vary(site)
     yield _judge_page_cache(site)
     yield _judge_conditional(site)
+    yield _judge_packed(site)
     yield _judge_same_files(site)
     yield _judge_links(site)
 
@@ -93,13 +95,15 @@ def _judge_vary(site: Site) -> Finding:
     return ok(Check.VARY, "Vary: Accept", site.simple_url)
 
 
-def _varies(reply: Reply) -> bool:
+def _varies(reply: Reply, by: str = "accept") -> bool:
     names = {name.strip().lower() for name in reply.header("vary").split(",")}
-    return bool(names & {"accept", "*"})
+    return bool(names & {by, "*"})
 
 
 def _judge_page_cache(site: Site) -> Finding:
-    found = [_judge_caching(reply) for pages in _all(site) for reply in (pages.html, pages.json) if reply.status == 200]
+    replies = [reply for pages in _all(site) for reply in (pages.html, pages.json)]
+    replies += [reply for reply in (site.peoples_page, site.legacy) if reply is not None]
+    found = [_judge_caching(reply) for reply in replies if reply.status == 200]
     if not found:
         return skipped(Check.PAGE_CACHE, "no page came")
     order = (Severity.ERROR, Severity.WARNING, Severity.OK)
@@ -137,6 +141,32 @@ def _judge_conditional(site: Site) -> Finding:
     if not site.conditional:
         return skipped(Check.CONDITIONAL, "no page came")
     return ok(Check.CONDITIONAL, "an unchanged page is answered by 304", site.conditional[0].asked)
+
+
+def _judge_packed(site: Site) -> Finding:
+    if site.copies is None:
+        return skipped(Check.PACKED_PAGES, "no page came")
+    plain, packed = site.copies
+    if plain.status != 200:
+        return error(Check.PACKED_PAGES, f"to who does not accept gzip: {plain.outcome}", plain.asked)
+    if _is_packed(plain):
+        return error(Check.PACKED_PAGES, "the page is packed for who does not accept it, too", plain.asked)
+    if packed.status != 200:
+        return error(Check.PACKED_PAGES, f"to who accepts gzip: {packed.outcome}", packed.asked)
+    if packed.body != plain.body:
+        return error(Check.PACKED_PAGES, "what accepts gzip gets another page than what does not", packed.asked)
+    if not _is_packed(packed):
+        judge = warning if len(packed.body) >= _LARGE_BYTES else ok
+        return judge(Check.PACKED_PAGES, f"a page of {len(packed.body)} bytes comes as it is", packed.asked)
+    for reply in (packed, plain):
+        if not _varies(reply, by="accept-encoding"):
+            told = f"Vary: {vary}" if (vary := reply.header("vary")) else "no Vary"
+            return error(Check.PACKED_PAGES, f"{told}, but the page comes packed and as it is", reply.asked)
+    return ok(Check.PACKED_PAGES, "packed for who accepts it", packed.asked)
+
+
+def _is_packed(reply: Reply) -> bool:
+    return reply.header("content-encoding").lower() not in ("", "identity")
 
 
 def _judge_same_files(site: Site) -> Finding:

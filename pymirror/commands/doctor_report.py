@@ -47,7 +47,7 @@ class Check(enum.Enum):
     )
     PAGE_CACHE = (
         "without Cache-Control uv and pdm take a page that is old for one that stays, and miss new releases for days",
-        "send Cache-Control: no-cache with simple/ and links.html; uv's --refresh helps until then",
+        "send Cache-Control: no-cache with every page; uv's --refresh helps until then",
     )
     CONDITIONAL = (
         "pip, uv and caches ask whether a page changed; without an answer they fetch it whole each time",
@@ -56,6 +56,16 @@ class Check(enum.Enum):
     HEAD = (
         "uv and pip ask by HEAD before they read a part of a wheel",
         "allow HEAD wherever GET is allowed, with the same headers",
+    )
+    PACKED_PAGES = (
+        (
+            "packed, a large page has a third of its bytes or less; but one that unpacks to something else, or that a "
+            "cache gives to who cannot unpack it, is no page"
+        ),
+        (
+            "send the .gz beside a page with Content-Encoding: gzip to who accepts it, always with Vary: "
+            "Accept-Encoding; nginx: gzip_static, Caddy: precompressed; copy the .gz files with their pages"
+        ),
     )
     SAME_FILES = (
         "clients that read HTML install other files than those that read JSON",
@@ -92,9 +102,28 @@ class Check(enum.Enum):
         "pip 23.2 and newer and uv stop where the .metadata that the page promises is missing or another",
         "copy the .metadata files too, and let no rule for file types stop them; `pymirror verify` checks them",
     )
+    PROVENANCE = (
+        "tools that verify attestations (PEP 740) follow the link of the page, and refuse the file without them",
+        (
+            "let public-url in the spec be the URL of the tree; copy the .provenance files, and send them as "
+            "application/vnd.pypi.integrity.v1+json"
+        ),
+    )
     ENCODED_NAMES = (
         "versions like 1.0+cpu have a + in their file name, which pages write as %2B",
         "let the server or proxy decode %2B in a path once, and not take + for a space",
+    )
+    FRONT_PAGE = (
+        "people who open the mirror in a browser see it first, and what is not sent as text/html they cannot read",
+        "serve index.html for the top of the tree, as text/html; nginx: index, Apache: DirectoryIndex",
+    )
+    PEOPLES_PAGE = (
+        "the front page leads people to project/<project>/, which tells what there is and how to install it",
+        "serve project/ as text/html, and copy it with the tree; pages: false in the spec makes a tree without both",
+    )
+    LEGACY_JSON = (
+        "scripts read pypi/<project>/json, and some refuse what does not say that it is JSON",
+        "send application/json for pypi/; nginx: default_type, Apache: ForceType, Caddy: header Content-Type",
     )
     SLASH = (
         (

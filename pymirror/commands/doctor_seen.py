@@ -94,10 +94,15 @@ class Site:
     projects: tuple[Pages, ...] = ()
     text_html: Reply | None = None
     conditional: tuple[Reply, ...] = ()
+    copies: tuple[Reply, Reply] | None = None  # a large page for who does not accept gzip, and for who does
     heads: tuple[tuple[Reply, Reply], ...] = ()  # GET and HEAD of the same
     files: tuple[SeenFile, ...] = ()
     part: tuple[SeenFile, Reply] | None = None  # the file, and its first ten bytes
     metadata: tuple[SeenFile, ...] = ()
+    provenance: SeenFile | None = None
+    front: Reply | None = None
+    peoples_page: Reply | None = None
+    legacy: Reply | None = None
     without_slash: Reply | None = None
     odd_name: Reply | None = None
     unknown: Reply | None = None
@@ -135,6 +140,14 @@ def read_files(projects: Sequence[Pages]) -> tuple[File, ...]:
         details = [detail for reply in (pages.json, pages.html) if not isinstance(detail := read_detail(reply), str)]
         files.extend(details[0].files if details else ())
     return tuple(files)
+
+
+def choose_large(pages: Sequence[Pages]) -> Reply | None:
+    """The page that is most likely packed: the largest, or one that could not be unpacked."""
+    replies = [each.html for each in pages]
+    broken = [reply for reply in replies if reply.problem and not reply.redirects]
+    came = sorted((reply for reply in replies if reply.status == 200), key=lambda reply: -len(reply.body))
+    return next(iter((*broken, *came)), None)
 
 
 def choose_projects(names: Sequence[str]) -> tuple[str, ...]:

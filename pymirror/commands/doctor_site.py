@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -22,6 +23,9 @@ _LISTED = re.compile(
     rb"<title>\s*(?:Index of|Directory listing)|href=\"?'?(?:\./|/)?(?:packages/)?[0-9a-f]{2}/[\"' >]", re.I
 )
 
+# A link of our front page to the page of a project.
+_LINKED = re.compile(rb"href=\"project/[a-z0-9-]+/index\.html\"")
+
 
 def judge(site: Site) -> tuple[Finding, ...]:
     """All that is to be said of what was seen, in the order of the checks."""
@@ -31,6 +35,9 @@ def judge(site: Site) -> tuple[Finding, ...]:
 
 
 def _judge_surroundings(site: Site) -> Iterator[Finding]:
+    yield _judge_front(site)
+    yield _judge_peoples_page(site)
+    yield _judge_legacy(site)
     yield _judge_slash(site)
     yield _judge_odd_name(site)
     yield _judge_unknown(site)
@@ -38,6 +45,58 @@ def _judge_surroundings(site: Site) -> Iterator[Finding]:
     yield _judge_listing(site)
     yield _judge_tls(site)
     yield _judge_clock(site)
+
+
+def _judge_front(site: Site) -> Finding:
+    reply = site.front
+    if reply is None:
+        return skipped(Check.FRONT_PAGE, "not asked")
+    if reply.redirects:
+        return ok(Check.FRONT_PAGE, f"redirects to {printable_url(reply.redirects[0])}", reply.asked)
+    if _is_absent(reply) or _LISTED.search(reply.body):
+        if _is_page(site.peoples_page):
+            return warning(Check.FRONT_PAGE, f"{reply.outcome}, but there are pages of projects", reply.asked)
+        return skipped(Check.FRONT_PAGE, "a tree without pages for people")
+    return _judge_page(Check.FRONT_PAGE, reply)
+
+
+def _judge_peoples_page(site: Site) -> Finding:
+    reply = site.peoples_page
+    if reply is None:
+        return skipped(Check.PEOPLES_PAGE, "no project is known to ask for")
+    is_linked = _is_page(site.front) and site.front is not None and _LINKED.search(site.front.body)
+    if not is_linked and reply.status != 200:
+        return skipped(Check.PEOPLES_PAGE, "a tree without pages for people")
+    return _judge_page(Check.PEOPLES_PAGE, reply)
+
+
+def _judge_page(check: Check, reply: Reply) -> Finding:
+    if _is_page(reply):
+        return ok(check, reply.outcome, reply.asked)
+    return warning(check, f"a browser is answered by {reply.outcome or 'no content type'}", reply.asked)
+
+
+def _is_page(reply: Reply | None) -> bool:
+    return reply is not None and reply.status == 200 and reply.kind == "text/html"
+
+
+def _is_absent(reply: Reply) -> bool:
+    return reply.status in (403, 404, 410)
+
+
+def _judge_legacy(site: Site) -> Finding:
+    reply = site.legacy
+    if reply is None or reply.status != 200:
+        return skipped(Check.LEGACY_JSON, "a tree without it")
+    try:
+        content = json.loads(reply.body)
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict) or "info" not in content:
+        return warning(Check.LEGACY_JSON, f"{reply.outcome}, and no JSON of a project", reply.asked)
+    if reply.kind != "application/json":
+        return warning(Check.LEGACY_JSON, f"comes as {reply.kind or 'no type'}", reply.asked)
+    return ok(Check.LEGACY_JSON, reply.kind, reply.asked)
 
 
 def _judge_slash(site: Site) -> Finding:

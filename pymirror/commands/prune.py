@@ -8,7 +8,7 @@ from pymirror.commands.ports import DISK_THREADS, Ports
 from pymirror.commands.report import PruneReport
 from pymirror.errors import NoMirrorError
 from pymirror.history import History
-from pymirror.layout import METADATA_SUFFIX, POOL, blake2b_of_pool_path
+from pymirror.layout import BESIDE_SUFFIXES, POOL, blake2b_of_pool_path
 from pymirror.lock import hold_lock
 from pymirror.pool import Pool
 from pymirror.quarantine import Quarantine
@@ -51,7 +51,7 @@ def prune(ports: Ports, *, grace_seconds: float, now: float, dry_run: bool) -> P
 def _delete(ports: Ports, paths: list[str], snapshots: list[str]) -> None:
     pool = Pool(ports.storage)
     pool.load(progress=ports.progress, stop=ports.stop, threads=DISK_THREADS, write=True)
-    pool.forget_paths(path for path in paths if not path.endswith(METADATA_SUFFIX))
+    pool.forget_paths(path for path in paths if not path.endswith(BESIDE_SUFFIXES))
     for path in [*paths, *snapshots]:
         ports.stop.check()
         ports.storage.remove(path)

@@ -7,19 +7,22 @@ from collections.abc import Iterator, Mapping
 
 from pymirror.commands.ask import Asking, open_asking
 from pymirror.commands.decide import Decision, conclude, decide
-from pymirror.commands.ports import Ports
+from pymirror.commands.ports import DISK_THREADS, Ports
 from pymirror.commands.report import SyncReport, list_left_out, make_sync_report
 from pymirror.download import Download, Downloader, partial_name
 from pymirror.errors import ForeignFolderError
+from pymirror.flat import publish_flat
 from pymirror.history import History
 from pymirror.layout import PARTIAL, TEMPORARY
 from pymirror.limits import check_planned_size, check_published_size
 from pymirror.lock import hold_lock
 from pymirror.plan import Failure, WantedFile, check_shrink, make_snapshot
 from pymirror.pool import Pool
+from pymirror.provenance import Provenances
 from pymirror.publish import publish
+from pymirror.publish_documents import publish_documents
 from pymirror.quarantine import Quarantine
-from pymirror.selection import Reason
+from pymirror.selection import Demands, Reason, list_reasons
 from pymirror.snapshot import Snapshot, SnapshotFile, diff_snapshots
 from pymirror.spec.model import RemovalPolicy, Spec
 
@@ -31,7 +34,7 @@ def sync(spec: Spec, ports: Ports, *, allow_shrink: bool) -> SyncReport:
     :class:`LockedError`, :class:`ShrinkError`, :class:`StorageError`; every other failure is in the report.
     """
     with open_asking(spec, ports) as asking:
-        if (foreign := History(ports.storage).find_foreign()) is not None:
+        if (foreign := History(ports.storage).find_foreign(spec.site)) is not None:
             raise ForeignFolderError(ports.storage.location, foreign)
         with hold_lock(ports.storage, command="sync"):
             return _sync(spec, ports, asking, allow_shrink=allow_shrink)
@@ -60,7 +63,7 @@ def _sync(spec: Spec, ports: Ports, asking: Asking, *, allow_shrink: bool) -> Sy
         # Nobody told their sizes before: now that they are known, it is decided again, as if they had been told.
         decision.found.learn(too_large)
         decision = conclude(spec, ports, asking, decision.previous, decision.found, pool=pool, write=True)
-    report = _publish(spec, ports, decision, downloads, reused=first.plan.reused, allow_shrink=allow_shrink)
+    report = _publish(spec, ports, asking, decision, downloads, reused=first.plan.reused, allow_shrink=allow_shrink)
     decision.found.remember()
     for cache, names in asking.lists:
         cache.save_list(names)
@@ -97,6 +100,7 @@ def _fetch(
 def _publish(
     spec: Spec,
     ports: Ports,
+    asking: Asking,
     decision: Decision,
     downloads: Mapping[tuple[str, str], Download],
     *,
@@ -107,7 +111,15 @@ def _publish(
     fetched = {key: d.stored for key, d in downloads.items() if d.stored is not None}
     failed = [d for key, d in downloads.items() if d.stored is None and key in wanted]
     failures = [Failure(project=d.file.project, what=d.file.filename, problem=d.problem or "") for d in failed]
-    snapshot = make_snapshot(decision.plan, decision.held, fetched, decision.previous)
+    demands = Demands(spec, now=ports.now)
+    snapshot = make_snapshot(
+        decision.plan,
+        decision.held,
+        fetched,
+        decision.previous,
+        site=spec.site,
+        explain=lambda project: list_reasons(demands.of(project)),
+    )
     difference = diff_snapshots(decision.previous, snapshot)
     if not allow_shrink:
         check_shrink(decision.previous, difference.removed)
@@ -115,11 +127,11 @@ def _publish(
     quarantine = Quarantine(ports.storage)
     quarantined = {selection.project for selection in decision.selections if selection.status == "quarantined"}
     quarantine.add(_list_set_aside(spec, decision, snapshot), quarantined=quarantined, now=ports.now)
-    history = History(ports.storage)
-    ports.progress.phase("publishing", items=0)
+    snapshot = _add_provenance(spec, ports, asking, decision, snapshot)
     ports.storage.sync()  # the files and their folders, before any page names them
+    history = History(ports.storage)
     number = history.record(snapshot)
-    published = publish(snapshot, ports.storage)
+    written = _write_pages(ports, snapshot, decision.previous)
     history.publish(number)
     quarantine.release(snapshot.files())
     _sweep_partials(ports, [d.file for d in failed])
@@ -129,10 +141,34 @@ def _publish(
         difference=difference,
         reused=reused,
         downloaded=[stored.size for stored in fetched.values()],
-        pages_written=published.written + published.removed,
+        pages_written=written,
         left_out=list_left_out(decision.selections, spec.on_upstream_removal),
         failures=[*decision.plan.failures, *failures],
     )
+
+
+def _add_provenance(spec: Spec, ports: Ports, asking: Asking, decision: Decision, snapshot: Snapshot) -> Snapshot:
+    files = (file for project in decision.plan.projects for file in project.files)
+    urls = {(file.project, file.filename): file.provenance for file in files if file.provenance is not None}
+    provenances = Provenances(
+        transport=asking.transport,
+        storage=ports.storage,
+        network=spec.network,
+        progress=ports.progress,
+        stop=ports.stop,
+    )
+    return provenances.add(snapshot, decision.previous, urls if spec.provenance else {})
+
+
+def _write_pages(ports: Ports, snapshot: Snapshot, previous: Snapshot) -> int:
+    """Publishes ``snapshot``, what installers read first; how many files were written or removed."""
+    ports.progress.phase("publishing", items=len(snapshot.projects))
+    pages = publish(snapshot, ports.storage)
+    links = publish_flat(snapshot, previous, ports.storage)
+    documents = publish_documents(
+        snapshot, ports.storage, progress=ports.progress, stop=ports.stop, threads=DISK_THREADS
+    )
+    return links + sum(each.written + each.removed for each in (pages, documents))
 
 
 def _list_set_aside(spec: Spec, decision: Decision, snapshot: Snapshot) -> Iterator[tuple[str, SnapshotFile]]:

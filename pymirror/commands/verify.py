@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import itertools
 from collections.abc import Iterator
 
 from pymirror.commands.ports import DISK_THREADS, Ports
 from pymirror.commands.report import Damage, VerifyReport
+from pymirror.commands.verify_pages import check_pages
 from pymirror.errors import NoMirrorError, StorageError
 from pymirror.history import find_published
-from pymirror.layout import LINKS_PAGE, METADATA_SUFFIX, POOL, SIMPLE
+from pymirror.layout import METADATA_SUFFIX, POOL, PROVENANCE_SUFFIX
 from pymirror.lock import hold_lock
 from pymirror.pool import Pool, hash_file
-from pymirror.publish import render_pages
 from pymirror.quarantine import load_quarantine
-from pymirror.simple.render import render_links
 from pymirror.snapshot import Snapshot, SnapshotFile
 from pymirror.storage.interface import Storage
 from pymirror.workers import run_ordered
@@ -31,7 +29,8 @@ def verify(ports: Ports) -> VerifyReport:
     _find_published(storage)  # before there is a lock, so that none is left where there is no mirror
     with _lock_if_writable(storage) as is_writable:
         snapshot = _find_published(storage)
-        damages = [*_check_pages(storage, snapshot), *_check_files(ports, snapshot)]
+        pages, damages = check_pages(ports, snapshot)
+        damages += _check_files(ports, snapshot)
         if is_writable:
             _forget(ports, damages)
         named = {path for _, file in snapshot.files() for path in file.paths}
@@ -42,7 +41,7 @@ def verify(ports: Ports) -> VerifyReport:
             projects=len(snapshot.projects),
             files=sum(1 for _ in snapshot.files()),
             size=snapshot.size,
-            pages=2 * len(snapshot.projects) + 3,
+            pages=pages,
             unreferenced=len(unnamed - aside),
             quarantined=len(unnamed & aside),
             damages=tuple(sorted(damages)),
@@ -68,20 +67,6 @@ def _lock_if_writable(storage: Storage) -> Iterator[bool]:
             yield False
         else:
             yield True
-
-
-def _check_pages(storage: Storage, snapshot: Snapshot) -> Iterator[Damage]:
-    known = set()
-    for name, expected in itertools.chain(render_pages(snapshot), [(LINKS_PAGE, render_links(snapshot))]):
-        known.add(name)
-        page = storage.read(name)
-        if page is None:
-            yield Damage(path=name, problem="the page is missing")
-        elif page != expected:
-            yield Damage(path=name, problem="the page is not what the snapshot says")
-    for name in storage.walk(SIMPLE):
-        if name not in known:
-            yield Damage(path=name, problem="a foreign file among the pages")
 
 
 def _check_files(ports: Ports, snapshot: Snapshot) -> Iterator[Damage]:
@@ -113,17 +98,26 @@ def _check_file(storage: Storage, file: SnapshotFile) -> Iterator[Damage]:
             yield Damage(path=file.path, problem=f"the sha256 is {sha256}, not {file.sha256}")
         elif blake2b != file.blake2b:
             yield Damage(path=file.path, problem=f"the BLAKE2b-256 digest is {blake2b}, not what the path says")
-    if file.metadata_sha256 is not None:
-        metadata = storage.read(file.path + METADATA_SUFFIX)
-        if metadata is None:
-            yield Damage(path=file.path + METADATA_SUFFIX, problem="the metadata are missing")
-        elif hashlib.sha256(metadata).hexdigest() != file.metadata_sha256:
-            yield Damage(path=file.path + METADATA_SUFFIX, problem="the metadata are not those of the wheel")
+    beside: tuple[tuple[str, str | None, str, str], ...] = (
+        (METADATA_SUFFIX, file.metadata_sha256, "the metadata are missing", "the metadata are not those of the wheel"),
+        (PROVENANCE_SUFFIX, file.provenance_sha256, "the provenance is missing", "the provenance is not upstream's"),
+    )
+    for suffix, expected, missing, other in beside:
+        if expected is not None:
+            data = storage.read(file.path + suffix)
+            if data is None:
+                yield Damage(path=file.path + suffix, problem=missing)
+            elif hashlib.sha256(data).hexdigest() != expected:
+                yield Damage(path=file.path + suffix, problem=other)
 
 
 def _forget(ports: Ports, damages: list[Damage]) -> None:
     """Takes damaged files out of the record of the pool, so that the next run does not trust it."""
-    paths = {damage.path.removesuffix(METADATA_SUFFIX) for damage in damages if damage.path.startswith(POOL)}
+    damaged = [damage.path for damage in damages if damage.path.startswith(POOL)]
+    for path in damaged:
+        if path.endswith(PROVENANCE_SUFFIX) and ports.storage.stat(path) is not None:
+            ports.storage.remove(path)  # the next run fetches it again
+    paths = {path.removesuffix(METADATA_SUFFIX) for path in damaged if not path.endswith(PROVENANCE_SUFFIX)}
     if not paths:
         return
     pool = Pool(ports.storage)

@@ -8,7 +8,7 @@ Exclusions come last and change nothing else: to exclude a file never lets anoth
 from pymirror.selection.candidates import Candidate
 from pymirror.selection.model import Chosen, Excluded, LockHashes, Reason, Refused, Selection, Unmet, Verdict, Wants
 from pymirror.selection.select import Judgement, examine, select
-from pymirror.selection.wants import Demands, is_moot, wants_of
+from pymirror.selection.wants import Demands, is_moot, list_reasons, wants_of
 
 __all__ = [
     "Candidate",
@@ -25,6 +25,7 @@ __all__ = [
     "Wants",
     "examine",
     "is_moot",
+    "list_reasons",
     "select",
     "wants_of",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -15,6 +16,8 @@ from pymirror.selection.model import Wants
 from pymirror.spec.model import ReleaseRule, Spec, is_glob
 
 T = TypeVar("T")
+
+_FOLDERS = re.compile(r".*[/\\]", re.DOTALL)
 
 
 class Demands:
@@ -45,6 +48,19 @@ class Demands:
             require_hashes=self._spec.require_hashes,
             on_upstream_removal=self._spec.on_upstream_removal,
         )
+
+
+def list_reasons(wants: Wants) -> tuple[str, ...]:
+    """What asks for the project, as the spec and its lock files write it, each with the file that it stands in.
+
+    Without lines, which change with every line above; ``why`` tells them. Without folders, which are the machine's.
+    """
+    origins = [
+        *(rule.origin for rule in wants.rules),
+        *(pin.origin for pin in wants.pins),
+        *(rule.origin for rule in wants.files),
+    ]
+    return tuple(dict.fromkeys(f"{origin.text} ({_FOLDERS.sub('', origin.file)})" for origin in origins))
 
 
 class _Releases:

@@ -1,6 +1,6 @@
-"""Which format of a page a client likes best.
+"""Which format of a page a client likes best, and whether it may be packed.
 
-RFC 9110, 12.5.1, and https://packaging.python.org/specifications/simple-repository-api/#content-types
+RFC 9110, 12.5.1 and 12.5.3, and https://packaging.python.org/specifications/simple-repository-api/#content-types
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FORMATS = (HTML, HTML_V1, JSON)
 
 @dataclass(frozen=True, slots=True)
 class _Wish:
-    """A media range and its weight."""
+    """A media range or a content coding, and its weight."""
 
     kind: str
     quality: float
@@ -56,6 +56,16 @@ def choose_format(accept: str | None, asked: str | None = None) -> Format:
         ranked.append((quality, precision, known is JSON and precision == 2, known))
     best = max(ranked, key=lambda rank: rank[:3])  # the first of equals
     return best[3] if best[0] > 0 else HTML
+
+
+def accepts_gzip(accept_encoding: str | None) -> bool:
+    """Whether gzip may be sent. Who says nothing gets the page as it is."""
+    wishes = _parse_accept(accept_encoding or "")
+    for names in (("gzip", "x-gzip"), ("*",)):
+        found = [wish.quality for wish in wishes if wish.kind in names]
+        if found:
+            return max(found) > 0
+    return False
 
 
 def _judge(name: str, wishes: list[_Wish]) -> tuple[float, int]:

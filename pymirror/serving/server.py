@@ -12,17 +12,17 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from pymirror.errors import PymirrorError, printable
-from pymirror.layout import HTML_PAGE, SIMPLE
+from pymirror.layout import COMPRESSED_SUFFIX, HTML_PAGE, SIMPLE
 from pymirror.serving.conditions import Part, State, choose_part, is_not_modified
-from pymirror.serving.negotiate import HTML, choose_format
-from pymirror.serving.target import PAGE_CACHE, Target, cache_control_of, content_type_of, parse_target
+from pymirror.serving.negotiate import HTML, accepts_gzip, choose_format
+from pymirror.serving.target import PAGE_CACHE, Target, cache_control_of, content_type_of, is_file, parse_target
 from pymirror.workers import Stop, Watchdog
 
 MAX_CONNECTIONS = 128
@@ -135,7 +135,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.NOT_FOUND)
             return
         with contextlib.ExitStack() as opened:
-            found = _find(self.server.folder, target, self.headers.get("Accept"))
+            # A part is one of the page as it is: nobody goes on with half a packed page.
+            is_packed = "Range" not in self.headers and accepts_gzip(self.headers.get("Accept-Encoding"))
+            found = _find(self.server.folder, target, self.headers.get("Accept"), is_packed=is_packed)
             if isinstance(found, str):
                 self._redirect(found)
             elif found is None:
@@ -176,6 +178,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._start(HTTPStatus.OK if part is None else HTTPStatus.PARTIAL_CONTENT, found)
         self.send_header("Content-Type", found.content_type)
+        if found.is_packed:
+            self.send_header("Content-Encoding", "gzip")
         if part is not None:
             self.send_header("Content-Range", f"bytes {part.start}-{part.stop - 1}/{state.size}")
         part = part or Part(0, state.size)
@@ -191,10 +195,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("ETag", found.state.etag)
         self.send_header("Last-Modified", found.state.last_modified)
-        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Accept-Ranges", "none" if found.is_packed else "bytes")
         self.send_header("Cache-Control", found.cache_control)
-        if found.is_negotiated:
-            self.send_header("Vary", "Accept")
+        if found.vary:  # a page
+            self.send_header("Vary", found.vary)
+            self.send_header("Content-Security-Policy", "frame-ancestors 'none'")
 
     def _redirect(self, location: str) -> None:
         self.send_response(HTTPStatus.MOVED_PERMANENTLY)
@@ -233,31 +238,43 @@ class _Handler(BaseHTTPRequestHandler):
 class _Found:
     """An open file, and how it is sent."""
 
-    def __init__(self, file: BinaryIO, path: str, content_type: str, *, is_negotiated: bool) -> None:
+    def __init__(self, file: BinaryIO, path: str, content_type: str, *, is_packed: bool) -> None:
         now = os.fstat(file.fileno())
         self.file = file
         self.content_type = content_type
-        self.is_negotiated = is_negotiated
+        self.is_packed = is_packed
         self.cache_control = cache_control_of(path)
+        is_negotiated = path.startswith(f"{SIMPLE}/")
+        self.vary = "Accept, Accept-Encoding" if is_negotiated else "" if is_file(path) else "Accept-Encoding"
         variant = "v" if is_negotiated and content_type.endswith("v1+html") else ""
         self.state = State(size=now.st_size, mtime_ns=now.st_mtime_ns, inode=now.st_ino, variant=variant)
 
 
-def _find(folder: Path, target: Target, accept: str | None) -> _Found | str | None:
+def _find(folder: Path, target: Target, accept: str | None, *, is_packed: bool) -> _Found | str | None:
     """The file for this request, or where it is instead, or ``None`` where there is nothing."""
+    if not target.is_open:
+        return None
+    for names, content_type in _list_names(target, accept):
+        if (file := _open(folder, names)) is not None:
+            path = "/".join(names)
+            packed_names = (*names[:-1], names[-1] + COMPRESSED_SUFFIX)
+            if is_packed and not is_file(path) and (packed := _open(folder, packed_names)) is not None:
+                file.close()
+                return _Found(packed, path, content_type, is_packed=True)
+            return _Found(file, path, content_type, is_packed=False)
+    return _find_elsewhere(folder, target)
+
+
+def _list_names(target: Target, accept: str | None) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Where the answer may be, the best first, and its content type."""
     if target.is_page:
         chosen = choose_format(accept, target.format)
         for known in dict.fromkeys((chosen, HTML)):  # a tree that was carried here may lack the JSON pages
-            if (file := _open(folder, (*target.names, known.filename))) is not None:
-                return _Found(file, f"{target.path}/{known.filename}", known.content_type, is_negotiated=True)
+            yield (*target.names, known.filename), known.content_type
     elif target.is_folder:
-        names = (*target.names, HTML_PAGE)
-        if (file := _open(folder, names)) is not None:
-            return _Found(file, "/".join(names), HTML.content_type, is_negotiated=False)
-    elif (file := _open(folder, target.names)) is not None:
-        is_page = target.names[0] == SIMPLE
-        return _Found(file, target.path, content_type_of(target.path), is_negotiated=is_page)
-    return _find_elsewhere(folder, target)
+        yield (*target.names, HTML_PAGE), HTML.content_type
+    else:
+        yield target.names, content_type_of(target.path)
 
 
 def _find_elsewhere(folder: Path, target: Target) -> str | None:

@@ -8,7 +8,20 @@ from urllib.parse import parse_qs, quote, unquote_to_bytes
 
 from packaging.utils import canonicalize_name
 
-from pymirror.layout import HTML_PAGE, JSON_PAGE, LINKS_PAGE, POOL, SIMPLE
+from pymirror.layout import (
+    FLAT,
+    FRONT_PAGE,
+    HTML_PAGE,
+    JSON_PAGE,
+    LEGACY,
+    LEGACY_PAGE,
+    LINKS_PAGE,
+    METADATA_SUFFIX,
+    POOL,
+    PROJECTS,
+    PROVENANCE_SUFFIX,
+    SIMPLE,
+)
 
 _ABSOLUTE_FORM = re.compile(r"https?://[^/?#]*(?=/)", re.IGNORECASE)
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -20,8 +33,14 @@ FILE_CACHE = "public, max-age=31536000, immutable"
 
 HTML_TYPE = "text/html; charset=utf-8"
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
+LEGACY_TYPE = "application/json"
+PROVENANCE_TYPE = "application/vnd.pypi.integrity.v1+json"
 METADATA_TYPE = "text/plain; charset=utf-8"
 FILE_TYPE = "application/octet-stream"
+
+_PAGES = (FRONT_PAGE, LINKS_PAGE)
+_FOLDERS_OF_PAGES = (SIMPLE, PROJECTS, LEGACY)
+_FOLDERS_OF_FILES = (POOL, FLAT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +56,13 @@ class Target:
         return "/".join(self.names)
 
     @property
+    def is_open(self) -> bool:
+        """Whether it can be of the tree; what else lies in the folder is nobody's business."""
+        if self.is_folder:
+            return not self.names or self.names[0] in _FOLDERS_OF_PAGES
+        return self.path in _PAGES or self.names[0] in (*_FOLDERS_OF_PAGES, *_FOLDERS_OF_FILES)
+
+    @property
     def is_page(self) -> bool:
         """Whether it is a page of the index in the format that the client likes best."""
         return self.is_folder and 1 <= len(self.names) <= 2 and self.names[0] == SIMPLE
@@ -50,12 +76,12 @@ class Target:
     @property
     def normalized(self) -> tuple[str, str] | None:
         """The page of the project whose name was not normalized (PEP 503): its path, and where it is from here."""
-        if len(self.names) != 2 or self.names[0] != SIMPLE:
+        if len(self.names) != 2 or self.names[0] not in (SIMPLE, PROJECTS):
             return None
         name = canonicalize_name(self.names[1])
         if name == self.names[1]:
             return None
-        return f"{SIMPLE}/{name}", f"../{name}/" if self.is_folder else f"{name}/"
+        return f"{self.names[0]}/{name}", f"../{name}/" if self.is_folder else f"{name}/"
 
 
 def parse_target(raw: str) -> Target | None:
@@ -89,14 +115,25 @@ def _read_format(query: str) -> str | None:
 
 def content_type_of(path: str) -> str:
     """The type of a file that was asked for by its own name."""
-    name = path.rpartition("/")[2]
-    if path.startswith(f"{POOL}/"):
-        return METADATA_TYPE if name.endswith(".metadata") else FILE_TYPE
+    folder, name = path.partition("/")[0], path.rpartition("/")[2]
+    if folder == POOL and name.endswith(METADATA_SUFFIX):
+        return METADATA_TYPE
+    if folder == POOL and name.endswith(PROVENANCE_SUFFIX):
+        return PROVENANCE_TYPE
+    if is_file(path):
+        return FILE_TYPE
+    if folder == LEGACY and name == LEGACY_PAGE:
+        return LEGACY_TYPE
     if name == JSON_PAGE:
         return JSON_TYPE
-    return HTML_TYPE if name in (HTML_PAGE, LINKS_PAGE) or name.endswith(".html") else FILE_TYPE
+    return HTML_TYPE if name in (HTML_PAGE, LINKS_PAGE) else FILE_TYPE
+
+
+def is_file(path: str) -> bool:
+    """Whether it is a file for installers, which is sent byte for byte as it is; all else is a page."""
+    return path.startswith(tuple(f"{folder}/" for folder in _FOLDERS_OF_FILES))
 
 
 def cache_control_of(path: str) -> str:
-    """Files never change; all else is asked for again each time."""
+    """What is in the pool never changes; all else is asked for again each time."""
     return FILE_CACHE if path.startswith(f"{POOL}/") else PAGE_CACHE

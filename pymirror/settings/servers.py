@@ -1,7 +1,8 @@
 """nginx, Apache and Caddy: each serves the tree, JSON pages to clients that ask for them and HTML to all others.
 
 HTML is the default because ``*/*`` is what some clients say that read HTML alone. Pages are asked for again each time;
-files never change, so they are kept. https://packaging.python.org/en/latest/specifications/simple-repository-api/
+files never change, so they are kept. Large pages have a packed copy beside them, for clients that accept gzip. Of the
+folder nothing is open but what a tree has. https://packaging.python.org/en/latest/specifications/simple-repository-api/
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from pymirror.errors import UsageError
 from pymirror.settings.place import Site, refuse
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./+@:,-]+")
+# What of a folder is the tree, as a pattern of what comes after the prefix.
+_OPEN = r"(simple|project|pypi|packages|flat)(/|$)|(index|links)\.html$|$"
 _PREFIX = re.compile(r"/(?:[A-Za-z0-9_~][A-Za-z0-9._~-]*/)*")
 
 
@@ -28,17 +31,18 @@ def make_nginx(site: Site | None, folder: str) -> str:
         lines.append(f"    ssl_certificate_key /etc/ssl/private/{_file_name(site)}.key;")
     if prefix == "/":
         lines.append(f"    root {_quote(folder)};")
-    values = {"server": "\n".join(lines), "prefix": prefix}
-    for name in ("simple/", "links.html", "packages/"):
+    values = {"server": "\n".join(lines), "prefix": prefix, "open": _OPEN}
+    for name in ("simple/", "pypi/", "packages/", "flat/"):
         at = "" if prefix == "/" else f"\n        alias {_quote(f'{folder}/{name}')};"
         values[name] = at
-    values["rest"] = "" if prefix == "/" else _NGINX_REST % {"prefix": prefix}
+    top = {"prefix": prefix, "bare": prefix.removesuffix("/"), "folder": _quote(f"{folder}/")}
+    values["top"] = "" if prefix == "/" else _NGINX_TOP % top
     return _NGINX % values
 
 
-_NGINX_REST = """\
-    location = %(prefix)ssimple { return 301 %(prefix)ssimple/; }
-    location / { return 404; }
+_NGINX_TOP = """\
+    location = %(bare)s { return 301 %(prefix)s; }
+    location %(prefix)s { alias %(folder)s; }
 """
 
 _NGINX = r"""# /etc/nginx/conf.d/pymirror.conf, or another file that the http block includes.
@@ -51,25 +55,38 @@ server {
 %(server)s
     absolute_redirect off;  # also right behind a proxy, on whatever host and port it is
     autoindex off;
+    index index.html;
+    # Large pages have a packed copy beside them. An nginx that does not know gzip_static: delete its three lines.
+    gzip_static on;
     # Pages are asked for again each time; one that did not change is answered by 304.
-    location %(prefix)ssimple/ {%(simple/)s
+    add_header Cache-Control no-cache always;
+    add_header Vary "Accept, Accept-Encoding" always;
+    # No other site may show them in a frame.
+    add_header Content-Security-Policy "frame-ancestors 'none'" always;
+    add_header X-Content-Type-Options nosniff always;
+    types { text/html html; application/vnd.pypi.simple.v1+json v1_json; }
+%(top)s    location %(prefix)ssimple/ {%(simple/)s
         index $pymirror_page;
-        types { text/html html; application/vnd.pypi.simple.v1+json v1_json; }
-        add_header Vary Accept always;
-        add_header Cache-Control no-cache always;
     }
-    location = %(prefix)slinks.html {%(links.html)s
-        types { text/html html; }
-        add_header Cache-Control no-cache always;
+    location %(prefix)spypi/ {%(pypi/)s
+        default_type application/json;
     }
     # Files never change, so they are kept for ever; none is unpacked on the way.
     location %(prefix)spackages/ {%(packages/)s
-        types {} default_type application/octet-stream;
+        gzip off;
+        gzip_static off;
+        types { application/vnd.pypi.integrity.v1+json provenance; } default_type application/octet-stream;
         add_header Cache-Control "public, max-age=31536000, immutable";
     }
-    # pymirror's own, and whatever else has a dot before its name.
+    location %(prefix)sflat/ {%(flat/)s
+        gzip off;
+        gzip_static off;
+        types {} default_type application/octet-stream;
+    }
+    # Nothing else of the folder is open, nor what has a dot before its name, as pymirror's own.
     location ~ /\. { return 404; }
-%(rest)s}
+    location ~ ^(?!%(prefix)s(%(open)s)) { return 404; }
+}
 """
 
 
@@ -92,6 +109,7 @@ def make_apache(site: Site | None, folder: str) -> str:
         host.append(f"    DocumentRoot {_quote(folder)}")
     else:
         host += [f"    Alias {_quote(prefix)} {_quote(folder + '/')}"]
+    pattern = prefix.replace(".", r"\.")
     is_usual = listen in ("80", "443")
     return _APACHE % {
         "modules": "headers rewrite ssl" if site and _is_tls(site) else "headers rewrite",
@@ -100,7 +118,11 @@ def make_apache(site: Site | None, folder: str) -> str:
         "host": "\n".join(host),
         "folder": _quote(folder),
         "prefix": prefix,
-        "pattern": prefix.replace(".", r"\."),
+        "pattern": pattern,
+        "open": _OPEN,
+        # A string with references in it, from which quotes protect nothing.
+        "packed": re.sub(r"[\\%$ ]", r"\\\g<0>", folder) + "/$1.gz",
+        "top": "" if prefix == "/" else f"{pattern.removesuffix('/')}$|",
     }
 
 
@@ -116,31 +138,50 @@ _APACHE = r"""# /etc/apache2/sites-available/pymirror.conf; then: a2ensite pymir
         Options FollowSymLinks
     </Directory>
     DirectoryIndex index.html
-    AddType text/html .html
-    AddType application/vnd.pypi.simple.v1+json .v1_json
-    # Some clients that read HTML alone ask for */*, so JSON is for those that name it.
     RewriteEngine On
-    RewriteCond %%{HTTP:Accept} "application/vnd\.pypi\.simple\.(v1|latest)\+json" [NC]
-    RewriteRule "^(%(pattern)ssimple/(?:[a-z0-9-]+/)?)$" "$1index.v1_json" [PT,L]
-    # pymirror's own, and whatever else has a dot before its name.
+    # Nothing else of the folder is open, nor what has a dot before its name, as pymirror's own.
     RewriteRule "/\." - [R=404,L]
+    RewriteRule "^(?!%(top)s%(pattern)s(%(open)s))" - [R=404,L]
+    # Some clients that read HTML alone ask for */*, so JSON is for those that name it.
+    RewriteCond %%{HTTP:Accept} "application/vnd\.pypi\.simple\.(v1|latest)\+json" [NC]
+    RewriteRule "^(%(pattern)ssimple/(?:[a-z0-9-]+/)?)$" "$1index.v1_json"
+    # Large pages have a packed copy beside them.
+    RewriteCond %%{HTTP:Accept-Encoding} "gzip(?! *; *q=0)" [NC]
+    RewriteCond %(packed)s -f
+    RewriteRule "^%(pattern)s((?:simple|project|pypi)/.+|(?:index|links)\.html)$" "%(prefix)s$1.gz"
+    # Apache itself packs none, whose ETag it would not know again.
+    RewriteRule "^" - [PT,E=no-gzip:1,E=no-brotli:1]
     # A redirect that names no host is also right behind a proxy. Older than 2.4.58, Apache names one.
     <IfDirective RedirectRelative>
         RedirectRelative On
-        RedirectMatch 301 "^(%(pattern)ssimple(?:/[a-z0-9-]+)?)$" "$1/"
+        RedirectMatch 301 "^(%(top)s%(pattern)s(?:simple|(?:simple|project)/[a-z0-9-]+))$" "$1/"
     </IfDirective>
-    # Pages are asked for again each time; one that did not change is answered by 304.
-    <Location "%(prefix)ssimple/">
-        Header always merge Vary Accept
+    # Pages are asked for again each time; one that did not change is answered by 304. No other site may frame them.
+    <LocationMatch "^%(pattern)s(?!packages/)">
         Header always set Cache-Control no-cache
-    </Location>
-    <Location "%(prefix)slinks.html">
-        Header always set Cache-Control no-cache
+        Header always set Vary "Accept, Accept-Encoding"
+        Header always set Content-Security-Policy "frame-ancestors 'none'"
+        Header always set X-Content-Type-Options nosniff
+    </LocationMatch>
+    AddEncoding gzip .gz
+    <FilesMatch "\.html(\.gz)?$">
+        ForceType text/html
+    </FilesMatch>
+    <FilesMatch "\.v1_json(\.gz)?$">
+        ForceType application/vnd.pypi.simple.v1+json
+    </FilesMatch>
+    <Location "%(prefix)spypi/">
+        ForceType application/json
     </Location>
     # Files never change, so they are kept for ever; none is unpacked on the way.
-    <Location "%(prefix)spackages/">
+    <LocationMatch "^%(pattern)s(packages|flat)/">
         ForceType application/octet-stream
         RemoveEncoding .gz .tgz .bz2 .xz .Z
+    </LocationMatch>
+    <LocationMatch "^%(pattern)spackages/.*\.provenance$">
+        ForceType application/vnd.pypi.integrity.v1+json
+    </LocationMatch>
+    <Location "%(prefix)spackages/">
         Header set Cache-Control "public, max-age=31536000, immutable"
     </Location>
 </VirtualHost>
@@ -151,12 +192,14 @@ def make_caddy(site: Site | None, folder: str) -> str:
     """A site of a Caddyfile. Raises :class:`UsageError`."""
     folder = refuse(folder, "\\`{}", syntax="Caddy")  # escapes that hold in no quotes, and variables
     bind = f"\tbind {site.address.strip('[]')}\n" if site and site.address else ""
+    prefix = _prefix(site)
     tls = _CADDY_TLS % {"name": _file_name(site)} if site and _is_tls(site) else ""
     return _CADDY % {
         "site": site.url.removesuffix(site.path) if site else ":80",
         "bind": bind + tls,
         "folder": _quote(folder),
-        "prefix": _prefix(site),
+        "prefix": prefix,
+        "top": "" if prefix == "/" else f"\tredir {prefix[:-1]} {prefix} 301\n",
     }
 
 
@@ -167,35 +210,42 @@ _CADDY_TLS = """\
 
 _CADDY = r"""# /etc/caddy/Caddyfile, or another file that it imports.
 %(site)s {
-%(bind)s	# pymirror's own, and whatever else has a dot before its name.
-	@private path_regexp /\.
-	handle @private {
-		error 404
-	}
-	handle_path %(prefix)s* {
+%(bind)s%(top)s	handle_path %(prefix)s* {
 		root * %(folder)s
-		# Pages are asked for again each time; one that did not change is answered by 304.
-		@pages path /simple/* /links.html
-		header @pages Cache-Control no-cache
-		header /simple/* Vary Accept
-		# Files never change, so they are kept for ever; none is unpacked on the way.
-		header /packages/* {
-			Cache-Control "public, max-age=31536000, immutable"
-			Content-Type application/octet-stream
+		# Nothing else of the folder is open, nor what has a dot before its name, as pymirror's own.
+		@others not path / /index.html /links.html /simple /simple/* /project/* /pypi/* /packages/* /flat/*
+		error @others 404
+		@private path_regexp /\.
+		error @private 404
+		# Pages are asked for again each time; one that did not change is answered by 304. No other site may frame them.
+		@pages not path /packages/*
+		header @pages {
+			Cache-Control no-cache
+			Vary "Accept, Accept-Encoding"
+			Content-Security-Policy "frame-ancestors 'none'"
+			X-Content-Type-Options nosniff
+			defer
 		}
+		header /pypi/* Content-Type application/json
+		# Files never change, so they are kept for ever; none is unpacked on the way.
+		header /packages/* Cache-Control "public, max-age=31536000, immutable"
+		@files path /packages/* /flat/*
+		header @files Content-Type application/octet-stream
+		@provenance path_regexp ^/packages/.*\.provenance$
+		header @provenance Content-Type application/vnd.pypi.integrity.v1+json
+		file_server @files
 		# Some clients that read HTML alone ask for */*, so JSON is for those that name it.
 		@json {
 			path_regexp ^/simple/([a-z0-9-]+/)?$
 			header_regexp Accept (?i)application/vnd\.pypi\.simple\.(v1|latest)\+json
 		}
 		rewrite @json {path}index.v1_json
+		header @json Content-Type application/vnd.pypi.simple.v1+json
 		@v1_json path *.v1_json
-		handle @v1_json {
-			header Content-Type application/vnd.pypi.simple.v1+json
-			file_server
-		}
-		handle {
-			file_server
+		header @v1_json Content-Type application/vnd.pypi.simple.v1+json
+		# Large pages have a packed copy beside them.
+		file_server {
+			precompressed gzip
 		}
 	}
 	handle {

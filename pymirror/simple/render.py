@@ -2,77 +2,78 @@
 
 https://packaging.python.org/specifications/simple-repository-api/. What clients were seen to stumble over decides the
 rest: pure ASCII (servers send no character set), ``data-yanked`` always with a value, ``core-metadata`` under its new
-name only and only where the file is there, percent-encoded relative links, no ``<base>``.
+name only and only where the file is there, percent-encoded relative links, no ``<base>``. A link to a provenance
+object must be an absolute https URL (PEP 740), so there is one only where the tree's public URL is known.
+
+Pages come in pieces, so that the list of a whole index need not be in memory at once.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from html import escape
+from itertools import chain
 from typing import Any
 
-from pymirror.layout import relative_url
+from pymirror.layout import PROVENANCE_SUFFIX, relative_url
 from pymirror.simple.model import API_VERSION, render_upload_time
 from pymirror.snapshot import Snapshot, SnapshotFile, SnapshotProject
+from pymirror.spec.model import Site
 
 _DETAIL_DEPTH = 2
+_PIECE_CHARACTERS = 64 * 1024
 
 # Control characters (of which browsers take 80 to 9f for letters of windows-1252), surrogates and noncharacters.
 _NOT_IN_HTML = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 
 
-def render_detail_html(project: SnapshotProject) -> bytes:
+def render_detail_html(project: SnapshotProject, site: Site) -> Iterator[bytes]:
     """``simple/<project>/index.html``."""
     head = []
     if project.status != "active":
         head.append(_meta("pypi:project-status", project.status))
         if project.status_reason:
             head.append(_meta("pypi:project-status-reason", project.status_reason))
-    anchors = [_render_anchor(file, depth=_DETAIL_DEPTH) for file in project.files]
+    anchors = (_render_anchor(file, site, depth=_DETAIL_DEPTH) for file in project.files)
     return _page(f"Links for {project.name}", head, anchors)
 
 
-def render_detail_json(project: SnapshotProject) -> bytes:
+def render_detail_json(project: SnapshotProject, site: Site) -> Iterator[bytes]:
     """``simple/<project>/index.v1_json``."""
     page: dict[str, Any] = {
         "meta": {"api-version": API_VERSION},
         "name": project.name,
         "versions": list(dict.fromkeys(file.version for file in project.files)),
-        "files": [_render_file(file) for file in project.files],
     }
     if project.status != "active":
         page["project-status"] = {"status": project.status}
         if project.status_reason:
             page["project-status"]["reason"] = project.status_reason
-    return _json(page)
+    return _json(page, "files", (_render_file(file, site) for file in project.files))
 
 
-def render_list_html(snapshot: Snapshot) -> bytes:
+def render_list_html(snapshot: Snapshot) -> Iterator[bytes]:
     """``simple/index.html``."""
-    anchors = [f'<a href="{escape(project.name)}/">{escape(project.name)}</a><br>' for project in snapshot.projects]
-    return _page("Simple index", [], anchors)
+    names = (escape(project.name) for project in snapshot.projects)
+    return _page("Simple index", [], (f'<a href="{name}/">{name}</a><br>' for name in names))
 
 
-def render_list_json(snapshot: Snapshot) -> bytes:
+def render_list_json(snapshot: Snapshot) -> Iterator[bytes]:
     """``simple/index.v1_json``."""
-    return _json(
-        {
-            "meta": {"api-version": API_VERSION},
-            "projects": [{"name": project.name} for project in snapshot.projects],
-        }
-    )
+    names = ({"name": project.name} for project in snapshot.projects)
+    return _json({"meta": {"api-version": API_VERSION}}, "projects", names)
 
 
-def render_links(snapshot: Snapshot) -> bytes:
+def render_links(snapshot: Snapshot) -> Iterator[bytes]:
     """``links.html``: every file that is not yanked, since clients take yanked files from such a page."""
-    anchors = (_render_anchor(file, depth=0) for _, file in snapshot.files() if not file.yanked)
-    return _page("Links", [], anchors)
+    files = (file for _, file in snapshot.files() if not file.yanked)
+    return _page("Links", [], (_render_anchor(file, snapshot.site, depth=0) for file in files))
 
 
-def _page(title: str, head: Iterable[str], anchors: Iterable[str]) -> bytes:
-    lines = [
+def _page(title: str, head: Iterable[str], anchors: Iterable[str]) -> Iterator[bytes]:
+    above = [
         "<!DOCTYPE html>",
         '<html lang="en">',
         "<head>",
@@ -83,12 +84,21 @@ def _page(title: str, head: Iterable[str], anchors: Iterable[str]) -> bytes:
         "</head>",
         "<body>",
         f"<h1>{escape(title)}</h1>",
-        *anchors,
-        "</body>",
-        "</html>",
-        "",
     ]
-    return "\n".join(lines).encode("ascii", "xmlcharrefreplace")
+    return in_pieces(f"{line}\n" for line in chain(above, anchors, ["</body>", "</html>"]))
+
+
+def in_pieces(texts: Iterable[str]) -> Iterator[bytes]:
+    """``texts`` as ASCII bytes, what is not ASCII as HTML's numeric references, in pieces of some 64 kB."""
+    held: list[str] = []
+    size = 0
+    for text in texts:
+        held.append(text)
+        size += len(text)
+        if size >= _PIECE_CHARACTERS:
+            yield "".join(held).encode("ascii", "xmlcharrefreplace")
+            held, size = [], 0
+    yield "".join(held).encode("ascii", "xmlcharrefreplace")
 
 
 def _meta(name: str, content: str) -> str:
@@ -100,7 +110,7 @@ def _attribute(text: str) -> str:
     return escape(_NOT_IN_HTML.sub("\ufffd", text)).replace("\n", "&#10;").replace("\t", "&#9;")
 
 
-def _render_anchor(file: SnapshotFile, *, depth: int) -> str:
+def _render_anchor(file: SnapshotFile, site: Site, *, depth: int) -> str:
     url = f"{relative_url(file.path, depth=depth)}#sha256={file.sha256}"
     attributes = [f'href="{url}"']
     if file.requires_python:
@@ -110,13 +120,15 @@ def _render_anchor(file: SnapshotFile, *, depth: int) -> str:
         attributes.append(f'data-yanked="{_attribute(reason)}"')
     if file.metadata_sha256:
         attributes.append(f'data-core-metadata="sha256={file.metadata_sha256}"')
+    if (provenance := _provenance_url(file, site)) is not None:
+        attributes.append(f'data-provenance="{escape(provenance)}"')
     attributes.append(f'data-size="{file.size}"')
     if file.upload_time:
         attributes.append(f'data-upload-time="{render_upload_time(file.upload_time)}"')
     return f"<a {' '.join(attributes)}>{escape(file.filename)}</a><br>"
 
 
-def _render_file(file: SnapshotFile) -> dict[str, Any]:
+def _render_file(file: SnapshotFile, site: Site) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "filename": file.filename,
         "url": relative_url(file.path, depth=_DETAIL_DEPTH),
@@ -131,8 +143,28 @@ def _render_file(file: SnapshotFile) -> dict[str, Any]:
         entry["yanked"] = file.yanked
     if file.metadata_sha256:
         entry["core-metadata"] = {"sha256": file.metadata_sha256}
+    if (provenance := _provenance_url(file, site)) is not None:
+        entry["provenance"] = provenance
     return entry
 
 
-def _json(page: dict[str, Any]) -> bytes:
-    return json.dumps(page, ensure_ascii=True, separators=(",", ":")).encode("ascii") + b"\n"
+def _provenance_url(file: SnapshotFile, site: Site) -> str | None:
+    if file.provenance_sha256 is None or site.public_url is None or not site.public_url.startswith("https://"):
+        return None
+    return f"{site.public_url}{relative_url(file.path + PROVENANCE_SUFFIX, depth=0)}"
+
+
+def _json(page: dict[str, Any], key: str, items: Iterable[dict[str, Any]]) -> Iterator[bytes]:
+    """``page`` with ``items``, one after the other, as its last key."""
+
+    def texts() -> Iterator[str]:
+        yield f'{_dump(page)[:-1]},"{key}":['
+        for number, item in enumerate(items):
+            yield f",{_dump(item)}" if number else _dump(item)
+        yield "]}\n"
+
+    return in_pieces(texts())
+
+
+def _dump(value: dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":"))

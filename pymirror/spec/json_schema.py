@@ -51,6 +51,11 @@ DESCRIPTIONS: dict[type[msgspec.Struct], dict[str, str]] = {
         "max-total-size": "The most that the whole mirror may take: beyond it, sync stops before the first byte.",
         "require-hashes": "false accepts files for which upstream gives no sha256.",
         "on-upstream-removal": "What becomes of a published file that upstream lists no more.",
+        "public-url": "Where the tree is served from: for links that must be absolute, such as those to provenance.",
+        "flat": "true adds the folder flat/ with every file, as further names of those in the pool.",
+        "legacy-json": "false leaves out the legacy JSON API, /pypi/<project>/json.",
+        "pages": "false leaves out the pages for people: the top index.html and one for each project.",
+        "provenance": "false fetches no provenance objects (PEP 740).",
         "network": "The limits of every request.",
     },
     ProjectEntry: {

@@ -18,6 +18,7 @@ from pymirror.spec.model import Filters, RemovalPolicy, Spec
 from pymirror.spec.part import Part, ReadFile
 from pymirror.spec.rules import read_allow_newer, read_excludes, read_file_rules, read_rules
 from pymirror.spec.schema import Document
+from pymirror.spec.site import last, read_site
 from pymirror.spec.upstreams import read_network, read_upstreams
 
 R = TypeVar("R")
@@ -69,11 +70,13 @@ def _load(path: Path, reading: Reading, document: Document, files: Files) -> Spe
         allow_newer=_each(parts, read_allow_newer),
         filters=filters,
         network=read_network(parts),
-        require_hashes=_last(parts, "require-hashes", lambda part: part.document.require_hashes, otherwise=True),
+        require_hashes=last(parts, "require-hashes", lambda part: part.document.require_hashes, otherwise=True),
         on_upstream_removal=RemovalPolicy(
-            _last(parts, "on-upstream-removal", lambda part: part.document.on_upstream_removal, otherwise="quarantine")
+            last(parts, "on-upstream-removal", lambda part: part.document.on_upstream_removal, otherwise="quarantine")
         ),
-        max_total_size=_last(parts, "max-total-size", _read_max_total_size, otherwise=None),
+        max_total_size=last(parts, "max-total-size", _read_max_total_size, otherwise=None),
+        site=read_site(parts),
+        provenance=last(parts, "provenance", lambda part: part.document.provenance, otherwise=True),
     )
     wanted = [part.document.projects or part.document.files or part.document.lockfiles for part in parts]
     if is_whole and not any(wanted):
@@ -83,11 +86,6 @@ def _load(path: Path, reading: Reading, document: Document, files: Files) -> Spe
 
 def _each(parts: Sequence[Part], read: Callable[[Part], Iterable[R]]) -> tuple[R, ...]:
     return tuple(item for part in parts for item in read(part))
-
-
-def _last(parts: Sequence[Part], key: str, read: Callable[[Part], R], *, otherwise: R) -> R:
-    """The value of the last document that gives ``key``."""
-    return next((read(part) for part in reversed(parts) if part.is_given(key)), otherwise)
 
 
 def _read_max_total_size(part: Part) -> int | None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+import msgspec
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
@@ -275,11 +276,29 @@ class Network:
     max_file_bytes: int = 16 * 1024**3
 
 
+class Site(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What of a tree the spec decides beside its files.
+
+    ``public_url`` is where the tree is served from, with its final slash: what links need that must be absolute.
+    ``flat`` is whether there is a folder of all files; ``legacy_json`` and ``pages`` whether there are the documents of
+    the legacy JSON API and the pages for people.
+    """
+
+    public_url: str | None = None
+    flat: bool = False
+    legacy_json: bool = True
+    pages: bool = True
+
+
+DEFAULT_SITE = Site()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
     """Everything that was asked, with every file that the spec names already read.
 
-    ``filters`` are the top-level ones, which hold for the entries of lock files and of ``files`` too.
+    ``filters`` are the top-level ones, which hold for the entries of lock files and of ``files`` too. ``provenance`` is
+    whether provenance objects are fetched (PEP 740).
     """
 
     path: Path
@@ -296,6 +315,8 @@ class Spec:
     require_hashes: bool
     on_upstream_removal: RemovalPolicy
     max_total_size: int | None = None
+    site: Site = DEFAULT_SITE
+    provenance: bool = True
 
     def projects(self) -> tuple[NormalizedName, ...]:
         """Every project that a rule, a pin or a file names, in order of name."""

@@ -124,4 +124,9 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid
     max_total_size: str | int | None = None
     require_hashes: bool = True
     on_upstream_removal: Removal = "quarantine"
+    public_url: str | None = None
+    flat: bool = False
+    legacy_json: bool = True
+    pages: bool = True
+    provenance: bool = True
     network: NetworkEntry | None = None

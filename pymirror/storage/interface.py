@@ -5,7 +5,7 @@ Names are the ``/``-separated paths of :mod:`pymirror.layout`. Every failure is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -28,7 +28,10 @@ class Files(Protocol):
     def read(self, name: str) -> bytes | None:
         """``None`` where there is no such file."""
 
-    def write(self, name: str, data: bytes, *, newer_than: str | None = None) -> None:
+    def read_pieces(self, name: str) -> Iterator[bytes]:
+        """The file in pieces; none where there is no such file."""
+
+    def write(self, name: str, data: bytes | Iterable[bytes], *, newer_than: str | None = None) -> None:
         """Gives ``name`` this content; its time is later than that of the file ``newer_than``, where there is one."""
 
     def append(self, name: str, data: bytes) -> None:
@@ -40,12 +43,18 @@ class Files(Protocol):
     def walk(self, folder: str) -> Iterator[str]:
         """The name of every file below ``folder``, in order."""
 
+    def list_folder(self, folder: str) -> list[str]:
+        """What ``folder`` holds, files and folders, by their names in it, in order; nothing where it is not there."""
+
 
 class Pages(Protocol):
     """Exchanges whole folders."""
 
     def link(self, source: str, name: str) -> None:
         """A second name for a file, or a copy with the same times where the storage has no links."""
+
+    def is_linked(self, one: str, other: str) -> bool:
+        """Whether both are names of one file."""
 
     def switch(self, staged: str, folder: str) -> bool:
         """``staged`` takes the place of ``folder`` in one step; ``False`` where the storage cannot do that."""

@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from pymirror.storage.interface import Stat
 _FILE_MODE = 0o644
 _FOLDER_MODE = 0o755
 _PRIVATE_MODE = 0o700
+_PIECE_BYTES = 256 * 1024
 
 _RENAME_EXCHANGE = 2  # Linux renameat2(2), and macOS renameatx_np(2) as RENAME_SWAP
 _AT_FDCWD = -100 if sys.platform == "linux" else -2
@@ -63,11 +64,26 @@ class LocalStorage:
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 return None
 
-    def write(self, name: str, data: bytes, *, newer_than: str | None = None) -> None:
+    def read_pieces(self, name: str) -> Iterator[bytes]:
+        with _translated(self.root / name):
+            try:
+                file = (self.root / name).open("rb")
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                return
+        with file:
+            while True:
+                with _translated(self.root / name):
+                    piece = file.read(_PIECE_BYTES)
+                if not piece:
+                    return
+                yield piece
+
+    def write(self, name: str, data: bytes | Iterable[bytes], *, newer_than: str | None = None) -> None:
         temporary = self.temporary(f"{TEMPORARY}/{os.getpid()}-{next(self._serial)}")
         try:
             with _translated(self.root / name):
-                temporary.write_bytes(data)
+                with temporary.open("wb") as file:
+                    file.writelines([data] if isinstance(data, bytes) else data)
                 if newer_than is not None:
                     _renew_time(temporary, self.root / newer_than)
             self.adopt(temporary, name)
@@ -107,6 +123,13 @@ class LocalStorage:
             for file in sorted(files):
                 yield Path(parent, file).relative_to(self.root).as_posix()
 
+    def list_folder(self, folder: str) -> list[str]:
+        with _translated(self.root / folder):
+            try:
+                return sorted(path.name for path in (self.root / folder).iterdir())
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+
     # ── temporary files ─────────────────────────────────────────────────────────────────────────
 
     def temporary(self, name: str) -> Path:
@@ -142,6 +165,13 @@ class LocalStorage:
                     raise
                 shutil.copy2(self.root / source, path)  # exFAT, SMB, too many links
             self._touch(path.parent)
+
+    def is_linked(self, one: str, other: str) -> bool:
+        with _translated(self.root / one):
+            try:
+                return (self.root / one).samefile(self.root / other)
+            except (FileNotFoundError, NotADirectoryError):
+                return False
 
     def switch(self, staged: str, folder: str) -> bool:
         source, target = self.root / staged, self.root / folder

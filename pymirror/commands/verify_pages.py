@@ -1,0 +1,100 @@
+"""The pages of a tree compared with what its snapshot says: what ``verify`` finds in them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+
+from pymirror.commands.ports import DISK_THREADS, Ports
+from pymirror.commands.report import Damage
+from pymirror.contents import Contents
+from pymirror.descriptions import Descriptions
+from pymirror.documents import Documents, make_row
+from pymirror.errors import StorageError
+from pymirror.flat import check_flat
+from pymirror.layout import FRONT_PAGE, LINKS_PAGE, SIMPLE
+from pymirror.page_files import check_page
+from pymirror.page_record import PageRecord, check_recorded
+from pymirror.pages.front import FrontRow
+from pymirror.publish import render_pages
+from pymirror.publish_documents import digest_front_page, list_folders, render_front_page
+from pymirror.simple.render import render_links
+from pymirror.snapshot import Snapshot, SnapshotProject
+from pymirror.storage.interface import Files, Storage
+from pymirror.workers import run_ordered
+
+
+def check_pages(ports: Ports, snapshot: Snapshot) -> tuple[int, list[Damage]]:
+    """How many pages there are, and what is wrong with them."""
+    storage = ports.storage
+    found: list[tuple[str, str | None]] = []
+    for name, render in render_pages(snapshot):
+        found += check_page(storage, name, render)
+    known = {name for name, _ in found}
+    found += _find_foreign(storage, [SIMPLE], known)
+    found += check_page(storage, LINKS_PAGE, partial(render_links, snapshot))
+    found += _check_documents(ports, snapshot)
+    found += check_flat(snapshot, storage)
+    damages = [Damage(path=name, problem=problem) for name, problem in found if problem is not None]
+    return len(found), damages
+
+
+def _find_foreign(storage: Files, folders: Iterable[str], known: set[str]) -> Iterator[tuple[str, str]]:
+    for folder in folders:
+        for name in storage.walk(folder):
+            if name not in known:
+                yield name, "a foreign file among the pages"
+
+
+def _check_documents(ports: Ports, snapshot: Snapshot) -> list[tuple[str, str | None]]:
+    """What is recorded of the documents is what they must be; where nothing is, they are made again."""
+    storage = ports.storage
+    rows: list[FrontRow] = []
+    found: list[tuple[str, str | None]] = []
+    ports.progress.phase("verifying pages", items=len(snapshot.projects))
+    with Descriptions() as descriptions:
+        documents = Documents(Contents(storage, write=False), descriptions, snapshot.site)
+        check = partial(_check_project, documents=documents, storage=storage)
+        for project, (row, pages) in run_ordered(snapshot.projects, check, threads=DISK_THREADS, stop=ports.stop):
+            rows.append(row)
+            found += pages
+            if any(problem is not None for _, problem in pages):
+                _forget(storage, project.name)
+            ports.progress.item()
+    known = {name for name, _ in found}
+    foreign = list(_find_foreign(storage, list_folders(snapshot.site), known))
+    for name, _ in foreign:
+        _forget(storage, name.split("/")[1])
+    found += foreign
+    if snapshot.site.pages:
+        found += _check_front_page(storage, snapshot, rows)
+    return found
+
+
+def _check_front_page(storage: Storage, snapshot: Snapshot, rows: Sequence[FrontRow]) -> list[tuple[str, str | None]]:
+    record = PageRecord(storage).load(None)
+    if record is not None and record.made_from == digest_front_page(snapshot, rows):
+        pages = list(check_recorded(storage, record))
+    else:
+        pages = list(check_page(storage, FRONT_PAGE, partial(render_front_page, snapshot, rows)))
+    if any(problem is not None for _, problem in pages):
+        _forget(storage, None)
+    return pages
+
+
+def _check_project(
+    project: SnapshotProject, *, documents: Documents, storage: Storage
+) -> tuple[FrontRow, list[tuple[str, str | None]]]:
+    record = PageRecord(storage).load(project.name)
+    if record is not None and record.made_from == documents.digest(project):
+        return make_row(project, record.version, record.summary), list(check_recorded(storage, record))
+    rendered = documents.render(project)
+    pages = [each for name, render in rendered.pages for each in check_page(storage, name, render)]
+    return make_row(project, rendered.version, rendered.summary), pages
+
+
+def _forget(storage: Files, project: str | None) -> None:
+    """So that the next run writes the documents anew; on a read-only disk there is none."""
+    with contextlib.suppress(StorageError):
+        PageRecord(storage).forget(project)

@@ -1,0 +1,90 @@
+"""A page on disk, and the packed copy beside a large one, which web servers send as it is.
+
+A page that did not change keeps its inode and its time, so that caches keep it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from pymirror.layout import COMPRESSED_SUFFIX
+from pymirror.pieces import compress, decompress, is_same
+from pymirror.storage.interface import Files
+
+MIN_COMPRESSED_BYTES = 32 * 1024
+"""Pages from this size on have a packed copy: below, a client waits for the answer and not for its bytes."""
+
+Render = Callable[[], Iterable[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class PageFile:
+    """A file of a page: the page itself or its packed copy."""
+
+    name: str
+    is_changed: bool
+
+
+def write_page(storage: Files, name: str, render: Render, *, place: Callable[[str], str] = str) -> Iterator[PageFile]:
+    """Makes the page ``name``, and its packed copy, say what ``render`` gives.
+
+    What must change is written to ``place(name)``; what is right already stays as it is.
+    """
+    is_changed = not is_same(storage.read_pieces(name), render())
+    if is_changed:
+        storage.write(place(name), render(), newer_than=name)
+    source = place(name) if is_changed else name
+    yield PageFile(name, is_changed)
+    packed = name + COMPRESSED_SUFFIX
+    if _is_large(storage, source):
+        is_stale = is_changed or not _is_packed(storage, name)
+        if is_stale:
+            storage.write(place(packed), compress(storage.read_pieces(source)), newer_than=packed)
+        yield PageFile(packed, is_stale)
+
+
+def put_page(storage: Files, name: str, render: Render) -> int:
+    """:func:`write_page` in place; how many files were written or removed."""
+    packed = name + COMPRESSED_SUFFIX
+    files = list(write_page(storage, name, render))
+    changes = sum(1 for file in files if file.is_changed)
+    if len(files) == 1 and storage.stat(packed) is not None:
+        storage.remove(packed)
+        changes += 1
+    return changes
+
+
+def remove_page(storage: Files, name: str) -> int:
+    """Removes the page and its packed copy; how many files that were."""
+    there = [each for each in (name + COMPRESSED_SUFFIX, name) if storage.stat(each) is not None]
+    for each in there:
+        storage.remove(each)
+    return len(there)
+
+
+def check_page(storage: Files, name: str, render: Render) -> Iterator[tuple[str, str | None]]:
+    """Each file that the page has, with what is wrong with it, or ``None``."""
+    if storage.stat(name) is None:
+        yield name, "the page is missing"
+    elif not is_same(storage.read_pieces(name), render()):
+        yield name, "the page is not what the snapshot says"
+    else:
+        yield name, None
+        yield from check_packed(storage, name)
+
+
+def check_packed(storage: Files, name: str) -> Iterator[tuple[str, str | None]]:
+    """The same for the packed copy of a page that is right, where it has one."""
+    if _is_large(storage, name):
+        yield name + COMPRESSED_SUFFIX, None if _is_packed(storage, name) else "the packed copy is not that of the page"
+
+
+def _is_large(storage: Files, name: str) -> bool:
+    stat = storage.stat(name)
+    return stat is not None and stat.size >= MIN_COMPRESSED_BYTES
+
+
+def _is_packed(storage: Files, name: str) -> bool:
+    """Whether the packed copy of ``name`` is that of the page."""
+    return is_same(decompress(storage.read_pieces(name + COMPRESSED_SUFFIX)), storage.read_pieces(name))

@@ -1,0 +1,130 @@
+"""What the documents of each project were made from, and what they were: spares rendering what did not change.
+
+A document whose size and time are as recorded is taken to be what it was, as files of the pool are. This is state: safe
+to delete, and without it every document is rendered and compared again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from pymirror.errors import StorageError
+from pymirror.layout import (
+    COMPRESSED_SUFFIX,
+    FRONT_PAGE,
+    LEGACY,
+    PROJECTS,
+    PUBLISHED,
+    PUBLISHED_FRONT,
+    check_project,
+    is_project,
+)
+from pymirror.storage.interface import Files
+
+
+class RecordedPage(msgspec.Struct, frozen=True, array_like=True):
+    """A file of a document. ``mtime_ns`` is its time when it was right, ``sha256`` that of its bytes."""
+
+    name: str
+    size: int
+    mtime_ns: int
+    sha256: str
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """The documents of a project, or the front page. ``made_from`` is the digest of what they say, ``made_by`` that of
+    the programs that put it into words: other words are no damage.
+
+    ``version`` is the newest release, and ``summary`` what its metadata say: what the front page shows.
+    """
+
+    made_from: str
+    made_by: str
+    pages: tuple[RecordedPage, ...]
+    version: str = ""
+    summary: str = ""
+
+
+_decoder = msgspec.msgpack.Decoder(Record)
+_encoder = msgspec.msgpack.Encoder()
+
+
+class PageRecord:
+    """The records of all projects, a file each, and that of the front page."""
+
+    def __init__(self, storage: Files) -> None:
+        self._storage = storage
+
+    def load(self, project: str | None) -> Record | None:
+        """That of ``project``, or of the front page; ``None`` where nothing usable is recorded, or the user may not
+        read it. Damage is the same as nothing.
+        """
+        try:
+            data = self._storage.read(_name(project))
+        except StorageError as error:
+            if not error.is_read_only:
+                raise
+            return None
+        try:
+            record = _decoder.decode(data) if data is not None else None
+        except (msgspec.DecodeError, ValueError):
+            return None
+        return record if record is not None and all(_is_of(page.name, project) for page in record.pages) else None
+
+    def save(self, project: str | None, record: Record) -> None:
+        self._storage.write(_name(project), _encoder.encode(record))
+
+    def forget(self, project: str | None) -> None:
+        """What is recorded is trusted no more."""
+        self._storage.remove(_name(project))
+
+    def projects(self) -> list[str]:
+        """Every project of which something is recorded."""
+        return [name for name in self._storage.list_folder(PUBLISHED) if is_project(name)]
+
+
+def is_unchanged(storage: Files, record: Record) -> bool:
+    """Whether every file has the size and the time that it had."""
+    stats = ((page, storage.stat(page.name)) for page in record.pages)
+    return all(stat is not None and (stat.size, stat.mtime_ns) == (page.size, page.mtime_ns) for page, stat in stats)
+
+
+def list_pages(storage: Files, names: Iterable[str]) -> Iterator[RecordedPage]:
+    """The files of the pages ``names``, packed copies too, as they are now."""
+    for name in names:
+        for each in (name, name + COMPRESSED_SUFFIX):
+            stat = storage.stat(each)
+            if stat is not None:
+                yield RecordedPage(each, stat.size, stat.mtime_ns, _hash(storage, each))
+
+
+def check_recorded(storage: Files, record: Record) -> Iterator[tuple[str, str | None]]:
+    """Each file of ``record``, with what is wrong with it, or ``None``."""
+    for page in record.pages:
+        if storage.stat(page.name) is None:
+            yield page.name, "the page is missing"
+        else:
+            is_same = _hash(storage, page.name) == page.sha256
+            yield page.name, None if is_same else "the page is not what was written"
+
+
+def _hash(storage: Files, name: str) -> str:
+    digest = hashlib.sha256()
+    for piece in storage.read_pieces(name):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def _is_of(name: str, project: str | None) -> bool:
+    """Whether ``name`` is that of a document of ``project``: the record may have been tampered with."""
+    if project is None:
+        return name in (FRONT_PAGE, FRONT_PAGE + COMPRESSED_SUFFIX)
+    parts = name.split("/")
+    return parts[0] in (LEGACY, PROJECTS) and parts[1:2] == [project] and ".." not in parts
+
+
+def _name(project: str | None) -> str:
+    return PUBLISHED_FRONT if project is None else f"{PUBLISHED}/{check_project(project)}"

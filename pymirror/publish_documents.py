@@ -1,0 +1,148 @@
+"""A snapshot → the documents beside its Simple pages, and the front page; changed ones only.
+
+They appear one by one, after the Simple pages: each is whole in itself, and none names a file that is not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from functools import partial
+
+from pymirror.contents import Contents
+from pymirror.descriptions import Descriptions
+from pymirror.documents import Documents, digest, make_row
+from pymirror.layout import FRONT_PAGE, LEGACY, PROJECTS
+from pymirror.page_files import put_page, remove_page
+from pymirror.page_record import PageRecord, Record, is_unchanged, list_pages
+from pymirror.pages.front import FrontRow, render_front
+from pymirror.progress import Progress
+from pymirror.publish import Published
+from pymirror.simple.markup import GENERATOR
+from pymirror.snapshot import Snapshot, SnapshotProject
+from pymirror.spec.model import Site
+from pymirror.storage.interface import Files, Storage
+from pymirror.workers import Stop, run_ordered
+
+
+def publish_documents(
+    snapshot: Snapshot, storage: Storage, *, progress: Progress, stop: Stop, threads: int
+) -> Published:
+    """Makes the documents say what ``snapshot`` says."""
+    rows: list[FrontRow] = []
+    written = removed = 0
+    with Descriptions() as descriptions:
+        documents = Documents(Contents(storage, write=True), descriptions, snapshot.site)
+        update = partial(_update, documents=documents, storage=storage, site=snapshot.site)
+        for _, (row, published) in run_ordered(snapshot.projects, update, threads=threads, stop=stop):
+            rows.append(row)
+            written += published.written
+            removed += published.removed
+            progress.item()
+    if snapshot.site.pages:
+        written += _update_front_page(snapshot, rows, storage, documents.made_by)
+    elif is_own_front_page(storage):
+        removed += remove_page(storage, FRONT_PAGE)
+    removed += _remove_gone(snapshot, storage)
+    storage.sync()
+    return Published(written=written, removed=removed)
+
+
+def render_front_page(snapshot: Snapshot, rows: Sequence[FrontRow]) -> Iterator[bytes]:
+    """The top page, for people."""
+    return render_front(
+        rows,
+        site=snapshot.site,
+        files=sum(row.files for row in rows),
+        size=snapshot.size,
+        newest_upload=_find_newest_upload(snapshot),
+    )
+
+
+def _find_newest_upload(snapshot: Snapshot) -> datetime | None:
+    return max((file.upload_time for _, file in snapshot.files() if file.upload_time is not None), default=None)
+
+
+def digest_front_page(snapshot: Snapshot, rows: Sequence[FrontRow]) -> str:
+    """A digest of what the top page says."""
+    return digest((snapshot.site, snapshot.size, rows, _find_newest_upload(snapshot)))
+
+
+def _update_front_page(snapshot: Snapshot, rows: Sequence[FrontRow], storage: Storage, made_by: str) -> int:
+    records = PageRecord(storage)
+    record = records.load(None)
+    made_from = digest_front_page(snapshot, rows)
+    if record is not None and _is_right(storage, record, made_from, made_by):
+        return 0
+    written = put_page(storage, FRONT_PAGE, partial(render_front_page, snapshot, rows))
+    pages = tuple(list_pages(storage, [FRONT_PAGE]))
+    records.save(None, Record(made_from=made_from, made_by=made_by, pages=pages))
+    return written
+
+
+def _is_right(storage: Storage, record: Record, made_from: str, made_by: str) -> bool:
+    return (record.made_from, record.made_by) == (made_from, made_by) and is_unchanged(storage, record)
+
+
+def is_own_front_page(storage: Files) -> bool:
+    """Whether the top page is one that was written here, and not the user's own."""
+    return GENERATOR.encode() in next(iter(storage.read_pieces(FRONT_PAGE)), b"")
+
+
+def _update(
+    project: SnapshotProject, *, documents: Documents, storage: Storage, site: Site
+) -> tuple[FrontRow, Published]:
+    records = PageRecord(storage)
+    record = records.load(project.name)
+    made_from = documents.digest(project)
+    if record is not None and _is_right(storage, record, made_from, documents.made_by):
+        return make_row(project, record.version, record.summary), Published(written=0, removed=0)
+    rendered = documents.render(project)
+    written = sum(_put(storage, name, b"".join(render())) for name, render in rendered.pages)
+    pages = tuple(list_pages(storage, (name for name, _ in rendered.pages)))
+    known = {page.name for page in record.pages} if record is not None else set()
+    removed = _remove_others(storage, project.name, site, known, keep={page.name for page in pages})
+    record = Record(
+        made_from=made_from,
+        made_by=documents.made_by,
+        pages=pages,
+        version=rendered.version,
+        summary=rendered.summary,
+    )
+    records.save(project.name, record)
+    return make_row(project, rendered.version, rendered.summary), Published(written=written, removed=removed)
+
+
+def _put(storage: Files, name: str, data: bytes) -> int:
+    return put_page(storage, name, lambda: [data])
+
+
+def _remove_gone(snapshot: Snapshot, storage: Storage) -> int:
+    """Removes the documents of projects that left the index."""
+    records = PageRecord(storage)
+    here = {project.name for project in snapshot.projects}
+    recorded = set(records.projects())
+    shown = {name for folder in list_folders(snapshot.site) for name in storage.list_folder(folder)}
+    removed = 0
+    for name in sorted((recorded | shown) - here):
+        record = records.load(name) if name in recorded else None
+        known = {page.name for page in record.pages} if record is not None else set()
+        removed += _remove_others(storage, name, snapshot.site, known, keep=())
+        if name in recorded:
+            records.forget(name)
+    return removed
+
+
+def _remove_others(storage: Storage, project: str, site: Site, known: set[str], keep: Iterable[str]) -> int:
+    """Removes the documents of ``project`` but for ``keep``; in a folder that the site has not, ``known`` ones only."""
+    found = {name for folder in list_folders(site) for name in storage.walk(f"{folder}/{project}")}
+    doomed = sorted((found | known) - set(keep), reverse=True)
+    there = [name for name in doomed if storage.stat(name) is not None]
+    for name in there:
+        storage.remove(name)
+    return len(there)
+
+
+def list_folders(site: Site) -> list[str]:
+    """The folders of documents that ``site`` has, each with a folder for every project."""
+    return [folder for folder, is_there in ((LEGACY, site.legacy_json), (PROJECTS, site.pages)) if is_there]

@@ -1,0 +1,323 @@
+"""What stands beside the Simple pages: the legacy JSON API and the pages for people, as ``sync`` keeps them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urljoin
+
+import msgspec
+import pytest
+
+from tests.archives import make_sdist, make_wheel
+from tests.conftest import Mirror
+from tests.index import LocalIndex
+from tests.servers import serve_with_python
+
+SPEC = "projects: [demo, other]"
+DOCUMENTS = {
+    "index.html",
+    "project/demo/index.html",
+    "project/other/index.html",
+    "pypi/demo/json",
+    "pypi/demo/1.0/json",
+    "pypi/demo/2.0/json",
+    "pypi/other/json",
+    "pypi/other/1.0/json",
+}
+
+
+def fill(index: LocalIndex) -> None:
+    index.add(make_wheel("demo", "1.0"))
+    index.add(make_wheel("demo", "2.0", requires=["other"]))
+    index.add(make_sdist("other", "1.0"))
+
+
+def publish(index: LocalIndex, mirror: Mirror, body: str = SPEC) -> None:
+    fill(index)
+    mirror.write_spec(index, body)
+    mirror.sync()
+
+
+def documents(mirror: Mirror) -> set[str]:
+    return {name for name in mirror.published() if name.startswith(("index.", "project/", "pypi/"))}
+
+
+def touched(mirror: Mirror, before: dict[str, tuple[str, int, int]]) -> set[str]:
+    after = mirror.content()
+    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+
+
+def legacy(mirror: Mirror, path: str) -> Any:
+    return json.loads((mirror.tree / "pypi" / path / "json").read_bytes())
+
+
+# ── what is there ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_sync_writes_the_documents_of_every_project_when_it_is_published(index: LocalIndex, mirror: Mirror) -> None:
+    publish(index, mirror)
+    assert documents(mirror) == DOCUMENTS
+    mirror.run("verify")
+
+
+def test_second_sync_writes_nothing_when_nothing_is_new(index: LocalIndex, mirror: Mirror) -> None:
+    publish(index, mirror)
+    before = mirror.content()
+    assert "nothing written" in mirror.sync().err
+    assert touched(mirror, before) == set()
+
+
+def test_sync_writes_the_same_documents_when_the_state_is_lost(index: LocalIndex, mirror: Mirror) -> None:
+    publish(index, mirror)
+    before = mirror.published()
+    shutil.rmtree(mirror.tree / ".pymirror")
+    mirror.sync()
+    assert mirror.published() == before
+    mirror.run("verify")
+
+
+def test_sync_writes_the_same_documents_when_the_spec_is_named_otherwise(index: LocalIndex, mirror: Mirror) -> None:
+    publish(index, mirror)
+    before = mirror.published()
+    shutil.rmtree(mirror.tree)
+    mirror.sync(str(mirror.spec.resolve()))
+    assert mirror.published() == before
+
+
+def test_sync_leaves_the_documents_of_a_project_alone_when_another_changed(index: LocalIndex, mirror: Mirror) -> None:
+    publish(index, mirror)
+    before = mirror.content()
+    index.add(make_wheel("other", "2.0"))
+    mirror.sync()
+    assert {name for name in touched(mirror, before) if name.startswith(("index.", "project/", "pypi/"))} == {
+        "index.html",
+        "project/other/index.html",
+        "pypi/other/json",
+        "pypi/other/2.0/json",
+    }
+
+
+def test_sync_removes_the_documents_of_what_left_when_it_left(index: LocalIndex, mirror: Mirror) -> None:
+    publish(index, mirror)
+    mirror.write_spec(index, "projects: [demo ==2.0]")
+    mirror.sync()
+    assert documents(mirror) == {"index.html", "project/demo/index.html", "pypi/demo/json", "pypi/demo/2.0/json"}
+    assert not (mirror.tree / "pypi" / "demo" / "1.0").exists()
+    assert not (mirror.tree / "pypi" / "other").exists()
+
+
+@pytest.mark.parametrize("is_lost", [False, True], ids=["", "its record lost"])
+def test_sync_removes_the_documents_when_the_spec_does_without(
+    index: LocalIndex, mirror: Mirror, *, is_lost: bool
+) -> None:
+    publish(index, mirror)
+    if is_lost:
+        shutil.rmtree(mirror.tree / ".pymirror" / "state")
+        mirror.sync()
+    mirror.write_spec(index, f"pages: false\nlegacy-json: false\n{SPEC}")
+    mirror.sync()
+    assert documents(mirror) == set()
+    mirror.run("verify")
+    mirror.write_spec(index, SPEC)
+    mirror.sync()
+    assert documents(mirror) == DOCUMENTS
+
+
+@pytest.mark.parametrize("key", ["pages", "legacy-json"])
+def test_sync_writes_the_one_when_the_spec_does_without_the_other(index: LocalIndex, mirror: Mirror, key: str) -> None:
+    publish(index, mirror, f"{key}: false\n{SPEC}")
+    other = {name for name in DOCUMENTS if name.startswith("pypi/") == (key == "pages")}
+    assert documents(mirror) == other
+    mirror.run("verify")
+
+
+# ── what is the user's own ──────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", ["index.html", "links.html", "pypi/own/json", "project/own.txt"])
+def test_sync_refuses_when_something_stands_where_a_document_would(
+    index: LocalIndex, mirror: Mirror, name: str
+) -> None:
+    fill(index)
+    own = mirror.tree / name
+    own.parent.mkdir(parents=True)
+    own.write_text("the user's own")
+    mirror.write_spec(index, SPEC)
+    assert name in mirror.sync(code=2).err
+    assert mirror.published().keys() == {name}
+
+
+def test_sync_leaves_a_front_page_of_the_users_own_alone_when_the_spec_has_no_pages(
+    index: LocalIndex, mirror: Mirror
+) -> None:
+    publish(index, mirror, f"pages: false\n{SPEC}")
+    own = mirror.tree / "index.html"
+    own.write_text("<!DOCTYPE html><title>the user's own</title>")
+    mirror.sync()
+    mirror.run("verify")
+    assert "the user's own" in own.read_text()
+    mirror.write_spec(index, SPEC)
+    assert "index.html" in mirror.sync(code=2).err
+    assert "the user's own" in own.read_text()
+
+
+def test_sync_removes_nothing_else_when_the_record_was_tampered_with(index: LocalIndex, mirror: Mirror) -> None:
+    publish(index, mirror)
+    own = mirror.folder / "own.txt"
+    own.write_text("the user's own")
+    record = {"made_from": "x", "made_by": "x", "pages": [["../own.txt", 1, 1, "x"], ["packages", 1, 1, "x"]]}
+    (mirror.tree / ".pymirror/state/published/demo").write_bytes(msgspec.msgpack.encode(record))
+    mirror.sync()
+    assert own.exists()
+    mirror.run("verify")
+
+
+# ── damage ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("damage", ["gone", "changed", "changed in secret"])
+def test_verify_finds_and_sync_mends_documents_when_they_are_damaged(
+    index: LocalIndex, mirror: Mirror, damage: str
+) -> None:
+    publish(index, mirror)
+    before = mirror.published()
+    for name in DOCUMENTS:
+        path = mirror.tree / name
+        data, stat = path.read_bytes(), path.stat()
+        path.unlink()
+        if damage != "gone":
+            path.write_bytes(data[:-2] + b"x\n" if damage == "changed in secret" else data + b"x")
+        if damage == "changed in secret":
+            os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    out = mirror.run("verify", code=5).out
+    assert {name for name in DOCUMENTS if f"{name}:" in out} == DOCUMENTS
+    mirror.sync()
+    assert mirror.published() == before
+    mirror.run("verify")
+
+
+def test_verify_finds_and_sync_removes_a_file_when_it_is_foreign(index: LocalIndex, mirror: Mirror) -> None:
+    publish(index, mirror)
+    foreign = ("pypi/demo/9.9/json", "project/demo/own.txt", "pypi/nobody/json")
+    for name in foreign:
+        path = mirror.tree / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
+    out = mirror.run("verify", code=5).out
+    assert all(name in out for name in foreign)
+    mirror.sync()
+    assert documents(mirror) == DOCUMENTS
+    mirror.run("verify")
+
+
+def test_verify_needs_no_state_when_it_was_lost(index: LocalIndex, mirror: Mirror) -> None:
+    publish(index, mirror)
+    shutil.rmtree(mirror.tree / ".pymirror" / "state")
+    before = mirror.content()
+    mirror.run("verify")
+    assert {name for name in touched(mirror, before) if not name.startswith(".pymirror/")} == set()
+    (mirror.tree / "project/demo/index.html").write_text("damaged")
+    assert "project/demo/index.html" in mirror.run("verify", code=5).out
+
+
+# ── the legacy JSON API ─────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("path", ["demo", "demo/1.0", "demo/2.0", "other", "other/1.0"])
+def test_every_link_leads_to_its_file_when_it_is_followed(index: LocalIndex, mirror: Mirror, path: str) -> None:
+    publish(index, mirror)
+    document = legacy(mirror, path)
+    files = [*document["urls"], *(file for files in document.get("releases", {}).values() for file in files)]
+    assert files
+    for file in files:
+        target = urljoin(f"{mirror.tree.as_uri()}/pypi/{path}/json", file["url"])
+        found = Path(unquote(target.removeprefix("file://")))
+        assert found.stat().st_size == file["size"]
+        assert found.name == file["filename"]
+
+
+def test_links_are_absolute_when_the_public_url_is_known(index: LocalIndex, mirror: Mirror) -> None:
+    publish(index, mirror, f"public-url: https://mirror.example.com/python\n{SPEC}")
+    (file,) = legacy(mirror, "demo/1.0")["urls"]
+    assert file["url"].startswith("https://mirror.example.com/python/packages/")
+
+
+def test_documents_hold_only_what_the_tree_holds_when_upstream_has_more(index: LocalIndex, mirror: Mirror) -> None:
+    publish(index, mirror, "projects: [demo <2]")
+    assert list(legacy(mirror, "demo")["releases"]) == ["1.0"]
+    assert legacy(mirror, "demo")["info"]["version"] == "1.0"
+
+
+def test_metadata_come_out_of_the_sdist_when_a_release_has_nothing_else(index: LocalIndex, mirror: Mirror) -> None:
+    publish(index, mirror)
+    info = legacy(mirror, "other/1.0")["info"]
+    assert (info["name"], info["version"]) == ("other", "1.0")
+    assert legacy(mirror, "demo/2.0")["info"]["requires_dist"] == ["other"]
+
+
+# ── large pages ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_large_pages_have_a_packed_copy_when_they_are_published(index: LocalIndex, mirror: Mirror) -> None:
+    for number in range(120):
+        index.add(make_wheel("demo", f"1.{number}"))
+    mirror.write_spec(index, "projects: [demo]")
+    mirror.sync()
+    packed = {name for name in mirror.published() if name.endswith(".gz")}
+    assert packed >= {"simple/demo/index.html.gz", "simple/demo/index.v1_json.gz", "links.html.gz"}
+    for name in packed:
+        page = mirror.tree / name.removesuffix(".gz")
+        assert gzip.decompress((mirror.tree / name).read_bytes()) == page.read_bytes()
+    before = mirror.content()
+    mirror.sync()
+    assert touched(mirror, before) == set()
+    mirror.run("verify")
+    (mirror.tree / "simple/demo/index.html.gz").write_bytes(gzip.compress(b"another page"))
+    assert "simple/demo/index.html.gz" in mirror.run("verify", code=5).out
+    mirror.sync()
+    mirror.run("verify")
+    mirror.write_spec(index, "projects: [demo ==1.1]")
+    mirror.sync("--allow-shrink")
+    assert [name for name in mirror.published() if name.endswith(".gz")] == []
+    mirror.run("verify")
+
+
+# ── a mirror of the mirror ──────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("way", ["json", "html"])
+def test_another_mirror_has_the_same_bytes_when_it_syncs_from_the_first(
+    index: LocalIndex, mirror: Mirror, environ: dict[str, str], tmp_path: Path, way: str
+) -> None:
+    index.add(make_wheel("demo", "1.0", requires_python=">=3.8"), requires_python=">=3.8", yanked="très <b>")
+    index.entries[0].upload_time = "2024-05-06T07:08:09.123456Z"
+    fill_more = make_wheel("demo", "2.0+cpu")
+    index.add(fill_more)
+    index.add(make_sdist("other", "1.0"))
+    index.statuses["other"] = ("archived", "no more work on it")
+    body = "yanked: include\nprojects: [demo, other]"
+    mirror.write_spec(index, body)
+    mirror.sync()
+    folder = tmp_path / "second"
+    folder.mkdir()
+    second = Mirror(folder, environ)
+    if way == "html":
+        with serve_with_python(mirror.tree) as url:
+            second.write_spec(f"{url}simple/", body)
+            second.sync()
+    else:
+        with mirror.started("serve", "--port", "0") as process:
+            assert process.stdout is not None
+            second.write_spec(process.stdout.readline().strip(), body)
+            second.sync()
+    assert second.published() == mirror.published()
+    assert _snapshot(second) == _snapshot(mirror)
+
+
+def _snapshot(mirror: Mirror) -> bytes:
+    return (mirror.tree / ".pymirror/snapshots/000001.json").read_bytes()

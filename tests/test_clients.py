@@ -360,7 +360,7 @@ def test_nginx_answers_what_is_accepted(nginx: Nginx, accept: str, expected: str
     for path in ("simple/", "simple/app/"):
         reply = nginx.get(path, {"Accept": accept})
         assert (reply.status, reply.headers["Content-Type"]) == (200, expected)
-        assert reply.headers["Vary"] == "Accept"
+        assert reply.headers["Vary"] == "Accept, Accept-Encoding"
 
 
 def test_nginx_sends_pages_to_be_asked_for_again_and_files_to_be_kept(nginx: Nginx) -> None:

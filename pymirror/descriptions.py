@@ -61,6 +61,8 @@ class Descriptions:
         self._all: set[_Worker] = set()
         self._failed_starts = 0
         self._is_closed = False
+        self.is_makeshift = False
+        """Whether a process could not be started, so that texts are shown as they are written."""
 
     def __enter__(self) -> Self:
         return self
@@ -118,6 +120,7 @@ class Descriptions:
                 worker = _Worker(self._timeout_seconds)
             except OSError:
                 self._failed_starts += 1
+                self.is_makeshift = True
                 return None
             self._all.add(worker)
         is_ready = worker.is_ready()
@@ -125,6 +128,7 @@ class Descriptions:
             self._failed_starts = 0 if is_ready else self._failed_starts + 1
             if not is_ready:
                 self._all.discard(worker)
+                self.is_makeshift = not self._is_closed
         if not is_ready:
             worker.end()
         return worker if is_ready else None

@@ -47,6 +47,11 @@ class Documents:
         self.made_by = digest((FORMAT, {name: _find_version(name) for name in _RENDERERS}))
         """A digest of the programs that put the documents into words."""
 
+    @property
+    def is_makeshift(self) -> bool:
+        """Whether a description may be shown as it is written because no process could be started."""
+        return self._descriptions.is_makeshift
+
     def digest(self, project: SnapshotProject) -> str:
         """A digest of what the documents of ``project`` say."""
         return digest((self._site, project))

@@ -45,14 +45,28 @@ def write_page(storage: Files, name: str, render: Render, *, place: Callable[[st
 
 
 def put_page(storage: Files, name: str, render: Render) -> int:
-    """:func:`write_page` in place; how many files were written or removed."""
+    """Makes the page ``name`` and its packed copy say what ``render`` gives; how many files were written or removed.
+
+    The packed copy comes first: killed in between, a server sends one of two whole pages, and no old one as the new.
+    """
+    if is_same(storage.read_pieces(name), render()):
+        return _put_packed(storage, name, lambda: storage.read_pieces(name))
+    changes = _put_packed(storage, name, render)
+    storage.write(name, render(), newer_than=name)
+    return changes + 1
+
+
+def _put_packed(storage: Files, name: str, render: Render) -> int:
     packed = name + COMPRESSED_SUFFIX
-    files = list(write_page(storage, name, render))
-    changes = sum(1 for file in files if file.is_changed)
-    if len(files) == 1 and storage.stat(packed) is not None:
+    if sum(map(len, render())) >= MIN_COMPRESSED_BYTES:
+        if is_same(decompress(storage.read_pieces(packed)), render()):
+            return 0
+        storage.write(packed, compress(render()), newer_than=packed)
+    elif storage.stat(packed) is None:
+        return 0
+    else:
         storage.remove(packed)
-        changes += 1
-    return changes
+    return 1
 
 
 def remove_page(storage: Files, name: str) -> int:

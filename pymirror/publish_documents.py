@@ -13,7 +13,7 @@ from pymirror.contents import Contents
 from pymirror.descriptions import Descriptions
 from pymirror.documents import Documents, digest, make_row
 from pymirror.layout import FRONT_PAGE, LEGACY, PROJECTS
-from pymirror.page_files import put_page, remove_page
+from pymirror.page_files import Render, put_page, remove_page
 from pymirror.page_record import PageRecord, Record, is_unchanged, list_pages
 from pymirror.pages.front import FrontRow, render_front
 from pymirror.progress import Progress
@@ -39,6 +39,10 @@ def publish_documents(
             written += published.written
             removed += published.removed
             progress.item()
+        if documents.is_makeshift:
+            progress.warn(
+                "no process could be started to format descriptions; some are shown as they are written until the next run"
+            )
     if snapshot.site.pages:
         written += _update_front_page(snapshot, rows, storage, documents.made_by)
     elif is_own_front_page(storage):
@@ -98,7 +102,7 @@ def _update(
     if record is not None and _is_right(storage, record, made_from, documents.made_by):
         return make_row(project, record.version, record.summary), Published(written=0, removed=0)
     rendered = documents.render(project)
-    written = sum(_put(storage, name, b"".join(render())) for name, render in rendered.pages)
+    written = sum(put_page(storage, name, _once(render)) for name, render in rendered.pages)
     pages = tuple(list_pages(storage, (name for name, _ in rendered.pages)))
     known = {page.name for page in record.pages} if record is not None else set()
     removed = _remove_others(storage, project.name, site, known, keep={page.name for page in pages})
@@ -109,12 +113,15 @@ def _update(
         version=rendered.version,
         summary=rendered.summary,
     )
-    records.save(project.name, record)
+    if not documents.is_makeshift:
+        records.save(project.name, record)  # else the next run makes them again
     return make_row(project, rendered.version, rendered.summary), Published(written=written, removed=removed)
 
 
-def _put(storage: Files, name: str, data: bytes) -> int:
-    return put_page(storage, name, lambda: [data])
+def _once(render: Render) -> Render:
+    """Renders now, and gives the same bytes each time: a description is put into words once."""
+    pieces = list(render())
+    return lambda: pieces
 
 
 def _remove_gone(snapshot: Snapshot, storage: Storage) -> int:

@@ -6,6 +6,8 @@ import gzip
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urljoin
@@ -321,3 +323,28 @@ def test_another_mirror_has_the_same_bytes_when_it_syncs_from_the_first(
 
 def _snapshot(mirror: Mirror) -> bytes:
     return (mirror.tree / ".pymirror/snapshots/000001.json").read_bytes()
+
+
+def test_descriptions_are_formatted_by_the_next_run_when_no_process_could_be_started(
+    index: LocalIndex, mirror: Mirror
+) -> None:
+    text = "Metadata-Version: 2.1\nName: {}\nVersion: 1.0\nDescription-Content-Type: text/markdown\n\nsome *emphasis*\n"
+    names = ["aa", "bb", "cc", "dd"]
+    for name in names:
+        index.add(make_wheel(name, "1.0", metadata=text.format(name)))
+    mirror.write_spec(index, f"projects: [{', '.join(names)}]")
+    program = "import sys; sys.executable = '/nowhere/python'; from pymirror.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "sync"],
+        cwd=mirror.folder,
+        env=mirror.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "no process could be started to format descriptions" in done.stderr
+    assert "some *emphasis*" in (mirror.tree / "project/dd/index.html").read_text()
+    mirror.sync()
+    assert all("<em>emphasis</em>" in (mirror.tree / f"project/{name}/index.html").read_text() for name in names)
+    assert "nothing written" in mirror.sync().err

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pymirror.errors import StorageError
 from pymirror.page_files import MIN_COMPRESSED_BYTES, check_page, put_page, remove_page, write_page
 from pymirror.pieces import compress, decompress, is_same
 from pymirror.storage.local import LocalStorage
@@ -111,6 +112,27 @@ def test_put_page_mends_the_packed_copy_when_it_alone_is_wrong(storage: LocalSto
     assert put(storage, LARGE) == 1
     assert storage.stat("simple/index.html") == page
     assert problems(storage, LARGE) == {"simple/index.html": None, "simple/index.html.gz": None}
+
+
+class _Full(LocalStorage):
+    """A disk that is full when the page itself is to be written."""
+
+    def write(self, name: str, data: bytes | Iterable[bytes], *, newer_than: str | None = None) -> None:
+        if not name.endswith(".gz"):
+            raise StorageError(name, "no space left")
+        super().write(name, data, newer_than=newer_than)
+
+
+@pytest.mark.parametrize("new", [SMALL, LARGE + b"x"])
+def test_put_page_leaves_no_packed_copy_of_an_older_page_when_it_is_cut_short(
+    storage: LocalStorage, new: bytes
+) -> None:
+    put(storage, LARGE)
+    put(storage, LARGE + b"the page of today\n")
+    with pytest.raises(StorageError):
+        put_page(_Full(storage.root), "simple/index.html", lambda: [new])
+    packed = storage.local_path("simple/index.html.gz")
+    assert not packed.exists() if new == SMALL else gzip.decompress(packed.read_bytes()) == new
 
 
 def test_write_page_leaves_the_page_as_it_is_when_it_is_written_elsewhere(storage: LocalStorage) -> None:

@@ -399,14 +399,16 @@ def test_yanked_file_says_why_when_it_has_a_reason() -> None:
     ],
 )
 def test_newest_release_is_what_an_installer_takes_when_asked(versions: tuple[str, ...], newest: str) -> None:
-    found = find_newest(group_releases(make_project(versions=versions)))
+    project = make_project(versions=versions)
+    found = find_newest(project, group_releases(project))
     assert found is not None
     assert found.version == newest
 
 
 def test_newest_release_is_not_a_yanked_one_when_there_is_another() -> None:
     files = (make_file("six-1.0.tar.gz", "1.0"), make_file("six-2.0.tar.gz", "2.0", yanked=True))
-    found = find_newest(group_releases(SnapshotProject(name="six", files=files)))
+    project = SnapshotProject(name="six", files=files)
+    found = find_newest(project, group_releases(project))
     assert found is not None
     assert found.version == "1.0"
 

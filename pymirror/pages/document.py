@@ -13,9 +13,7 @@ from dataclasses import dataclass
 
 from pymirror.layout import FRONT_PAGE, LINKS_PAGE, SIMPLE, relative_url
 from pymirror.pages.words import quote, show
-from pymirror.simple.markup import GENERATOR
-
-_CHUNK_CHARACTERS = 256 * 1024
+from pymirror.simple.markup import GENERATOR, in_pieces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +44,8 @@ def make_frame(*, depth: int, style: str, script: str) -> Frame:
 
 
 def render_document(frame: Frame, body: Iterable[str], *, title: str, summary: str = "") -> Iterator[bytes]:
-    """The page, in parts of a few hundred kilobytes. ``body`` is HTML; ``title`` and ``summary`` are text."""
-    yield from _encode(_lines(frame, body, title, summary))
+    """The page, in pieces. ``body`` is HTML; ``title`` and ``summary`` are text."""
+    return in_pieces(f"{line}\n" for line in _lines(frame, body, title, summary))
 
 
 def link(path: str, text: str, *, depth: int) -> str:
@@ -90,23 +88,6 @@ def _footer(depth: int) -> Iterator[str]:
     yield '<p><span id="written"></span> <span>Made by pymirror</span></p>'
     yield "</div></footer>"
     yield '<p class="unseen" role="status" id="said"></p>'
-
-
-def _encode(lines: Iterable[str]) -> Iterator[bytes]:
-    part: list[str] = []
-    size = 0
-    for line in lines:
-        part.append(line)
-        size += len(line)
-        if size >= _CHUNK_CHARACTERS:
-            yield _ascii(part)
-            part, size = [], 0
-    if part:
-        yield _ascii(part)
-
-
-def _ascii(lines: list[str]) -> bytes:
-    return ("\n".join(lines) + "\n").encode("ascii", "xmlcharrefreplace")
 
 
 def _digest(text: str) -> str:

@@ -41,7 +41,7 @@ def render_project_page(
     """
     metadata = metadata or CoreMetadata()
     releases = group_releases(project)
-    newest = find_newest(releases)
+    newest = find_newest(project, releases)
     summary = shorten(metadata.summary.strip(), _MAX_SUMMARY)
     body = _render_body(project, metadata, summary, description, releases, newest, site)
     return render_document(_FRAME, body, title=f"{project.name}: Python package mirror", summary=shorten(summary, 300))

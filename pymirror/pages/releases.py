@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pymirror.distribution import parse_version
+from pymirror.simple.render_legacy import newest_version
 from pymirror.snapshot import SnapshotFile, SnapshotProject
 
 
@@ -48,11 +49,7 @@ def group_releases(project: SnapshotProject) -> tuple[Release, ...]:
     )
 
 
-def find_newest(releases: tuple[Release, ...]) -> Release | None:
-    """The release that an installer takes: no yanked one and no prerelease where there is another."""
-    ranked = (
-        [release for release in releases if not release.is_yanked and not release.is_prerelease],
-        [release for release in releases if not release.is_yanked],
-        releases,
-    )
-    return next((group[0] for group in ranked if group), None)
+def find_newest(project: SnapshotProject, releases: tuple[Release, ...]) -> Release | None:
+    """The one of ``releases`` that an installer takes; ``None`` where there are none."""
+    newest = newest_version(project) if project.files else None
+    return next((release for release in releases if release.version == newest), None)

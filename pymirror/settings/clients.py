@@ -106,7 +106,8 @@ def make_pipenv(site: Site) -> str:
 
 
 _PIPENV = """\
-# Pipfile, in place of the [[source]] that is there. A Pipfile and its lock that shall stay as they are:
+# Pipfile, in place of the [[source]] that is there. A Pipfile and its lock that shall stay as they are, where their
+# source is the public index:
 #   PIPENV_PYPI_MIRROR=%(index)s pipenv sync
 # Plain http from another host is read only where verify_ssl is false.
 [[source]]

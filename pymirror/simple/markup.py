@@ -6,7 +6,10 @@ Pages are pure ASCII, since servers send no character set; what the encoder cann
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from html import escape
+
+_PIECE_CHARACTERS = 64 * 1024
 
 GENERATOR = '<meta name="generator" content="pymirror">'
 """Stands in the pages for people, so that they can be told from a page of the user's own."""
@@ -23,6 +26,19 @@ def replace_unwritable(text: str) -> str:
 def escape_text(text: str) -> str:
     """``text`` between tags."""
     return escape(replace_unwritable(text), quote=False)
+
+
+def in_pieces(texts: Iterable[str]) -> Iterator[bytes]:
+    """``texts`` as ASCII bytes, what is not ASCII as HTML's numeric references, in pieces of some 64 kB."""
+    held: list[str] = []
+    size = 0
+    for text in texts:
+        held.append(text)
+        size += len(text)
+        if size >= _PIECE_CHARACTERS:
+            yield "".join(held).encode("ascii", "xmlcharrefreplace")
+            held, size = [], 0
+    yield "".join(held).encode("ascii", "xmlcharrefreplace")
 
 
 def escape_attribute(text: str) -> str:

@@ -11,22 +11,18 @@ Pages come in pieces, so that the list of a whole index need not be in memory at
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator
 from html import escape
 from itertools import chain
 from typing import Any
 
 from pymirror.layout import PROVENANCE_SUFFIX, relative_url
+from pymirror.simple.markup import escape_attribute, in_pieces
 from pymirror.simple.model import API_VERSION, render_upload_time
 from pymirror.snapshot import Snapshot, SnapshotFile, SnapshotProject
 from pymirror.spec.model import Site
 
 _DETAIL_DEPTH = 2
-_PIECE_CHARACTERS = 64 * 1024
-
-# Control characters (of which browsers take 80 to 9f for letters of windows-1252), surrogates and noncharacters.
-_NOT_IN_HTML = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 
 
 def render_detail_html(project: SnapshotProject, site: Site) -> Iterator[bytes]:
@@ -88,36 +84,18 @@ def _page(title: str, head: Iterable[str], anchors: Iterable[str]) -> Iterator[b
     return in_pieces(f"{line}\n" for line in chain(above, anchors, ["</body>", "</html>"]))
 
 
-def in_pieces(texts: Iterable[str]) -> Iterator[bytes]:
-    """``texts`` as ASCII bytes, what is not ASCII as HTML's numeric references, in pieces of some 64 kB."""
-    held: list[str] = []
-    size = 0
-    for text in texts:
-        held.append(text)
-        size += len(text)
-        if size >= _PIECE_CHARACTERS:
-            yield "".join(held).encode("ascii", "xmlcharrefreplace")
-            held, size = [], 0
-    yield "".join(held).encode("ascii", "xmlcharrefreplace")
-
-
 def _meta(name: str, content: str) -> str:
-    return f'<meta name="{name}" content="{_attribute(content)}">'
-
-
-def _attribute(text: str) -> str:
-    """``text`` inside double quotes. What has no numeric form in HTML becomes U+FFFD, as in parsers."""
-    return escape(_NOT_IN_HTML.sub("\ufffd", text)).replace("\n", "&#10;").replace("\t", "&#9;")
+    return f'<meta name="{name}" content="{escape_attribute(content)}">'
 
 
 def _render_anchor(file: SnapshotFile, site: Site, *, depth: int) -> str:
     url = f"{relative_url(file.path, depth=depth)}#sha256={file.sha256}"
     attributes = [f'href="{url}"']
     if file.requires_python:
-        attributes.append(f'data-requires-python="{_attribute(file.requires_python)}"')
+        attributes.append(f'data-requires-python="{escape_attribute(file.requires_python)}"')
     if file.yanked:
         reason = file.yanked if isinstance(file.yanked, str) else ""
-        attributes.append(f'data-yanked="{_attribute(reason)}"')
+        attributes.append(f'data-yanked="{escape_attribute(reason)}"')
     if file.metadata_sha256:
         attributes.append(f'data-core-metadata="sha256={file.metadata_sha256}"')
     if (provenance := _provenance_url(file, site)) is not None:

@@ -3,20 +3,25 @@
 The line, and the module that owns each step (a module imports only from its own row or the rows above)::
 
     errors, progress                 what every row may use
-    environment, spec, lockfiles     what was asked: mirror.yaml → Spec                               pure
-    simple, distribution, metadata   what upstream has: pages and file names → values                 pure
-    selection, layout, snapshot,     what we decide: rules and pages → Wanted → Plan → Snapshot         pure
-    plan, limits, settings, pages,
-    pieces
+    environment, platforms, spec,    what was asked: mirror.yaml → Spec                               pure
+    lockfiles
+    simple, distribution, metadata,  what upstream has: pages and file names → values                 pure
+    needs
+    selection, closure, roots,       what we decide: rules and pages → Wanted → Plan → Snapshot         pure
+    layout, snapshot, plan, limits,
+    settings, pages, pieces
     workers, transport, credentials, doing it: requests, downloads, the pool, the pages                I/O
     default_index, upstream, archive,
-    sdist, download, provenance,
+    sdist, remote_wheel, download,
+    metadata_source, provenance,
     storage, pool, state, history,
     contents, descriptions,
     description_worker, documents,
-    page_files, page_record, publish,
+    page_files, page_record, site_record, publish,
     publish_documents, flat,
-    quarantine, lock, serving
+    quarantine, lock, serving,
+    tree_facts, judge_uv, offline,
+    interpreters, installing
     commands                         one file per verb, each a short walk along the line
     console, running, cli            terminal and command line
 

@@ -30,8 +30,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _EPILOG = """\b
 Exit codes: 0 all is published; 1 something wanted could not be had; 2 bad usage or spec;
-3 another run holds the lock; 4 refused by a safety limit; 5 verify found damage, or
-doctor a fault; 130 interrupted; 143 terminated."""
+3 another run holds the lock; 4 refused by a safety limit; 5 check found something that
+does not install, verify damage, or doctor a fault; 130 interrupted; 143 terminated."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, epilog=_EPILOG)
@@ -69,11 +69,12 @@ class _Duration(click.ParamType[float]):
 @cli.command("sync")
 @_common
 @click.option("--allow-shrink", is_flag=True, help="Publish even where more than a tenth of the files would go.")
-def sync_command(spec: Path, quiet: bool, verbose: bool, as_json: bool, allow_shrink: bool) -> None:
+@click.option("--check", "with_check", is_flag=True, help="Then prove that everything installs, as `check` does.")
+def sync_command(spec: Path, quiet: bool, verbose: bool, as_json: bool, allow_shrink: bool, with_check: bool) -> None:
     """Make the tree hold what SPEC (default: mirror.yaml) says.
 
     Downloads what is new, verifies it, and then publishes all pages in one step. What the spec no longer wants leaves
-    the pages; its files stay until `prune`.
+    the pages; its files stay until `prune`. With --check, the exit code is 5 where something does not install.
     """
 
     def work(loaded: Spec, ports: Ports, terminal: Terminal) -> ExitCode:
@@ -81,9 +82,19 @@ def sync_command(spec: Path, quiet: bool, verbose: bool, as_json: bool, allow_sh
         from pymirror.console import reports
 
         report = sync(loaded, ports, allow_shrink=allow_shrink)
-        terminal.json(report.as_json()) if as_json else None
+        if not with_check:
+            terminal.json(report.as_json()) if as_json else None
+            reports.show_sync(terminal, report)
+            return report.exit_code
+        from pymirror.commands.check import check
+        from pymirror.console.check import show_check
+
         reports.show_sync(terminal, report)
-        return report.exit_code
+        checked = check(loaded, ports)
+        code = checked.exit_code or report.exit_code
+        told = report.as_json() | {"exit-code": int(code), "check": checked.as_json()}
+        terminal.json(told) if as_json else show_check(terminal, checked)
+        return code
 
     run(spec, work, quiet=quiet, verbose=verbose, as_json=as_json)
 
@@ -100,6 +111,29 @@ def plan_command(spec: Path, quiet: bool, verbose: bool, as_json: bool, files: b
 
         report = plan(loaded, ports, with_files=files)
         terminal.json(report.as_json()) if as_json else reports.show_plan(terminal, report)
+        return report.exit_code
+
+    run(spec, work, quiet=quiet, verbose=verbose, as_json=as_json)
+
+
+@cli.command("check")
+@_common
+@click.option("--install", "with_install", is_flag=True, help="Install too, where this machine can, and import.")
+@click.option("--uv/--no-uv", "with_uv", default=True, show_default=True, help="Ask uv for a second opinion.")
+def check_command(spec: Path, quiet: bool, verbose: bool, as_json: bool, with_install: bool, with_uv: bool) -> None:
+    """Prove from the published tree alone that everything installs.
+
+    Every project, group and lock file of SPEC is resolved in every environment, with what is in the tree and nothing
+    else, by two judges: pymirror and, where it is installed, uv. Nobody is asked, and nothing of a project runs, unless
+    --install says so. The exit code is 5 where something is missing, or where the judges differ.
+    """
+
+    def work(loaded: Spec, ports: Ports, terminal: Terminal) -> ExitCode:
+        from pymirror.commands.check import check
+        from pymirror.console.check import show_check
+
+        report = check(loaded, ports, with_uv=with_uv, with_install=with_install)
+        terminal.json(report.as_json()) if as_json else show_check(terminal, report)
         return report.exit_code
 
     run(spec, work, quiet=quiet, verbose=verbose, as_json=as_json)
@@ -277,7 +311,8 @@ def doctor_command(url: str, as_json: bool, verbose: bool, quiet: bool) -> None:
 @click.argument("spec", default="mirror.yaml", metavar="[SPEC]", type=click.Path(path_type=Path))
 @click.option("--url", help="Where the tree is reached, with its path; without one, from the disk or on port 80.")
 @click.option("--root", type=click.Path(path_type=Path), help="The folder of the tree.  [default: the spec's output]")
-def config_command(tool: str | None, spec: Path, url: str | None, root: Path | None) -> None:
+@click.option("--made-against", metavar="URL", help="lockfile: the index that it names, if not the public one.")
+def config_command(tool: str | None, spec: Path, url: str | None, root: Path | None, made_against: str | None) -> None:
     """Print tested settings for TOOL: a web server, a client or a scheduler.
 
     Without TOOL, the tools are listed. What is printed is put where its first lines say; nothing is written. SPEC is
@@ -287,7 +322,8 @@ def config_command(tool: str | None, spec: Path, url: str | None, root: Path | N
     def start(_terminal: Terminal, _stop: Stop) -> ExitCode:
         from pymirror.commands.config import write_config
 
-        click.echo(write_config(tool, spec, url=url, root=root, load=load_spec), nl=False)
+        text = write_config(tool, spec, url=url, root=root, load=load_spec, made_against=made_against)
+        click.echo(text, nl=False)
         return ExitCode.OK
 
     guard(start, quiet=False, verbose=False, as_json=False)

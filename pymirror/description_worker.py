@@ -21,7 +21,7 @@ from docutils.parsers.rst import Directive, directives
 from readme_renderer import markdown, rst
 
 from pymirror.descriptions import COMMONMARK, MAX_MESSAGE_BYTES, READY, RST, read_message, write_message
-from pymirror.pages.elements import BLOCKS, INLINE, OTHERS
+from pymirror.pages.elements import BLOCKS, INLINE, OTHERS, SCROLLS, TABLE_BOX
 from pymirror.pages.prose import CLASSES, ID_PREFIX, tidy
 
 MAX_MEMORY_BYTES = 1024 * 1024 * 1024
@@ -31,6 +31,8 @@ _REL = "nofollow noopener noreferrer"
 _ATTRIBUTES = {
     "*": {"id", "class"},
     "a": {"href"},
+    "div": {*TABLE_BOX},
+    "pre": {*SCROLLS},
     "ol": {"start"},
     "td": {"colspan", "rowspan"},
     "th": {"colspan", "rowspan"},
@@ -70,6 +72,7 @@ def _filter_attribute(tag: str, name: str, value: str) -> str | None:
         "class": value in CLASSES or (tag == "span" and _TOKEN.fullmatch(value) is not None),
         "href": _HREF.fullmatch(value) is not None,
         "rel": value == _REL,
+        **{name: value == TABLE_BOX[name] for name in ("tabindex", "role", "aria-label")},
     }
     return value if allowed.get(name, value.isdigit()) else None
 
@@ -85,8 +88,8 @@ def main() -> None:
     _limit("RLIMIT_AS", MAX_MEMORY_BYTES)
     write_message(answers, READY)
     while (message := read_message(requests)) is not None:
-        # The system ends this process then, also when nobody waits for it any more.
-        _limit("RLIMIT_CPU", int(time.process_time() + seconds) + 1)
+        # The system ends this process then, also when nobody waits for it any more: whoever waits kills it before.
+        _limit("RLIMIT_CPU", int(time.process_time() + seconds) + 5)
         answer = b""
         with contextlib.suppress(Exception):
             answer = (render(message[:1], message[1:].decode()) or "").encode()

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import struct
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from email.message import Message
 from html import escape
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from pymirror.errors import InterruptedRunError
 from pymirror.simple.markup import escape_text, replace_unwritable
 
 MAX_RENDERED_CHARACTERS = 256 * 1024
@@ -35,6 +38,9 @@ READY = b"ready"
 _LENGTH = struct.Struct(">I")
 
 _MAX_FAILED_STARTS = 3
+_ATTEMPTS = 2
+_CRASHES = ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGXCPU")
+"""What ends a process by its own doing, as far as the system has them."""
 _PACKAGE = Path(__file__).with_name("__init__.py")
 # Not `-m`, which would look for modules in the current folder first. This very package is taken, wherever it lies,
 # without a folder more to look in.
@@ -51,6 +57,7 @@ class Descriptions:
     """Renders on any number of threads; each rendering has a process of its own while it goes on.
 
     A process is started when there is work for it, at most one for each processor, and lives on for the next text.
+    What becomes of a text depends on the text alone; where it did not, for want of a process, ``is_makeshift`` says so.
     """
 
     def __init__(self, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
@@ -62,7 +69,7 @@ class Descriptions:
         self._failed_starts = 0
         self._is_closed = False
         self.is_makeshift = False
-        """Whether a process could not be started, so that texts are shown as they are written."""
+        """Whether a text is shown as it is written for want of a process: another run may format it."""
 
     def __enter__(self) -> Self:
         return self
@@ -73,7 +80,7 @@ class Descriptions:
         self.close()
 
     def close(self) -> None:
-        """Ends every process, at work or not."""
+        """Ends every process, at work or not. Whoever waits for one gets :class:`InterruptedRunError`."""
         with self._lock:
             self._is_closed = True
             workers = list(self._all)
@@ -83,7 +90,10 @@ class Descriptions:
             worker.end()
 
     def render(self, text: str, content_type: str) -> str:
-        """Safe HTML of ``text``; empty where it says nothing. ``content_type`` may be empty, which means rst."""
+        """Safe HTML of ``text``; empty where it says nothing. ``content_type`` may be empty, which means rst.
+
+        Raises :class:`InterruptedRunError` for what is to be formatted after the end.
+        """
         text = _clean(text)
         if not text.strip() or text.strip() == "UNKNOWN":
             return ""
@@ -98,21 +108,36 @@ class Descriptions:
         return _show_plain(text, note="This text is shown as it is written: it could not be formatted.")
 
     def _render(self, message: bytes) -> str | None:
+        """The answer of a process; ``None`` where there is none. One that was killed may have died of what came before,
+        or of the system's want of memory: so another gets the text once more.
+        """
+        is_at_fault = False
         with self._places:
-            worker = self._take()
-            answer = worker.ask(message) if worker else None
-            if worker and answer is not None:
-                self._give_back(worker)
-            elif worker:
-                with self._lock:
-                    self._all.discard(worker)
-                worker.end()
-        return answer.decode() if answer else None
+            for _ in range(_ATTEMPTS):
+                worker = self._take()
+                if worker is None:
+                    is_at_fault = False
+                    continue
+                answer = worker.ask(message)
+                if answer is not None and not worker.is_late:
+                    self._give_back(worker)
+                    return answer.decode()
+                self._drop(worker)
+                is_at_fault = worker.is_text_at_fault
+                if worker.is_late:
+                    break
+            with self._lock:
+                if self._is_closed:
+                    raise InterruptedRunError
+                self.is_makeshift = self.is_makeshift or not is_at_fault
+        return None
 
     def _take(self) -> _Worker | None:
         """A process that waits; ``None`` where none can be had."""
         with self._lock:
-            if self._is_closed or self._failed_starts >= _MAX_FAILED_STARTS:
+            if self._is_closed:
+                raise InterruptedRunError
+            if self._failed_starts >= _MAX_FAILED_STARTS:
                 return None
             if self._idle:
                 return self._idle.pop()
@@ -120,18 +145,19 @@ class Descriptions:
                 worker = _Worker(self._timeout_seconds)
             except OSError:
                 self._failed_starts += 1
-                self.is_makeshift = True
                 return None
             self._all.add(worker)
         is_ready = worker.is_ready()
         with self._lock:
             self._failed_starts = 0 if is_ready else self._failed_starts + 1
-            if not is_ready:
-                self._all.discard(worker)
-                self.is_makeshift = not self._is_closed
         if not is_ready:
-            worker.end()
+            self._drop(worker)
         return worker if is_ready else None
+
+    def _drop(self, worker: _Worker) -> None:
+        with self._lock:
+            self._all.discard(worker)
+        worker.end()
 
     def _give_back(self, worker: _Worker) -> None:
         with self._lock:
@@ -144,6 +170,8 @@ class _Worker:
 
     def __init__(self, timeout_seconds: float) -> None:
         self._timeout_seconds = timeout_seconds
+        self.is_late = False
+        self._is_garbled = False
         self._process = subprocess.Popen(  # noqa: S603 - the interpreter that runs this
             [sys.executable, "-P", "-c", _PROGRAM, str(_PACKAGE), str(timeout_seconds)],
             stdin=subprocess.PIPE,
@@ -169,6 +197,13 @@ class _Worker:
                 return None
             return self._read()
 
+    @property
+    def is_text_at_fault(self) -> bool:
+        """Whether the process, which has ended, failed by itself, and no one else wanted to be rid of it."""
+        code = self._process.returncode
+        is_crash = code >= 0 or -code in {getattr(signal, name, 0) for name in _CRASHES}
+        return self.is_late or self._is_garbled or is_crash
+
     def end(self) -> None:
         """Kills the process, and waits until it is gone."""
         self._process.kill()
@@ -180,25 +215,26 @@ class _Worker:
     def _read(self) -> bytes | None:
         try:
             return read_message(self._answers)
-        except (OSError, ValueError):
+        except OSError:
+            return None
+        except ValueError:
+            self._is_garbled = True
             return None
 
-    def _limit(self) -> _Limit:
-        return _Limit(self._timeout_seconds, self._process)
+    @contextlib.contextmanager
+    def _limit(self) -> Iterator[None]:
+        """Kills the process where the block takes longer. A pipe cannot be waited for with a limit on every system."""
+        timer = threading.Timer(self._timeout_seconds, self._kill)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
-
-class _Limit:
-    """Kills ``process`` where the block takes longer. A pipe cannot be waited for with a limit on every system."""
-
-    def __init__(self, seconds: float, process: subprocess.Popen[bytes]) -> None:
-        self._timer = threading.Timer(seconds, process.kill)
-        self._timer.daemon = True
-
-    def __enter__(self) -> None:
-        self._timer.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
+    def _kill(self) -> None:
+        self.is_late = True
+        self._process.kill()
 
 
 def read_message(stream: IO[bytes]) -> bytes | None:

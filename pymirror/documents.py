@@ -16,6 +16,7 @@ from pymirror.descriptions import Descriptions
 from pymirror.layout import legacy_page, project_page
 from pymirror.metadata import CoreMetadata
 from pymirror.page_files import Render
+from pymirror.page_record import list_folders
 from pymirror.pages.front import FrontRow
 from pymirror.pages.project import render_project_page
 from pymirror.simple.render_legacy import newest_version, render_legacy_project, render_legacy_release
@@ -49,8 +50,13 @@ class Documents:
 
     @property
     def is_makeshift(self) -> bool:
-        """Whether a description may be shown as it is written because no process could be started."""
+        """Whether a description may be shown as it is written because no process could be had."""
         return self._descriptions.is_makeshift
+
+    @property
+    def lacking(self) -> dict[str, str]:
+        """The projects whose documents say less than they would, each with the file whose metadata cannot be read."""
+        return self._contents.lacking
 
     def digest(self, project: SnapshotProject) -> str:
         """A digest of what the documents of ``project`` say."""
@@ -59,6 +65,8 @@ class Documents:
     def render(self, project: SnapshotProject) -> Rendered:
         """Reads the metadata of ``project``'s files; what comes last is what leads to the rest."""
         newest = newest_version(project)
+        if not list_folders(self._site):
+            return Rendered(version=newest, summary="", pages=())
         releases: dict[str, list[SnapshotFile]] = {}
         for file in project.files:
             releases.setdefault(canonicalize_version(file.version), []).append(file)
@@ -66,7 +74,7 @@ class Documents:
         pages: list[tuple[str, Render]] = []
         if self._site.legacy_json:
             # A release has as many documents as its files have spellings of its version: 1.0 is 1.0.0.
-            for each in dict.fromkeys(file.version for file in project.files):
+            for each in _list_spellings(project):
                 files = releases[canonicalize_version(each)]
                 pages.append((legacy_page(project.name, each), partial(self._render_release, project, each, files)))
             project_json = partial(render_legacy_project, project, metadata, self._site)
@@ -84,6 +92,19 @@ class Documents:
         kind = metadata.description_content_type if metadata else ""
         description = self._descriptions.render(text, kind) if text.strip() else ""
         return render_project_page(project, metadata, description, site=self._site)
+
+
+def list_documents(project: SnapshotProject, site: Site) -> Iterator[str]:
+    """The names of the documents of ``project``."""
+    if site.legacy_json:
+        yield from (legacy_page(project.name, each) for each in _list_spellings(project))
+        yield legacy_page(project.name)
+    if site.pages:
+        yield project_page(project.name)
+
+
+def _list_spellings(project: SnapshotProject) -> list[str]:
+    return list(dict.fromkeys(file.version for file in project.files))
 
 
 def digest(values: object) -> str:

@@ -87,6 +87,13 @@ class Downloader:
 
     def _download_one(self, file: WantedFile) -> Download:
         try:
+            return self.fetch(file)
+        finally:
+            self._progress.item()
+
+    def fetch(self, file: WantedFile) -> Download:
+        """``file``, fetched or failed, on this thread. Raises :class:`StorageError`."""
+        try:
             stored, warning = self._transport.retry(lambda: self._attempt(file), note=self._progress.note)
         except StorageError:
             raise
@@ -97,8 +104,6 @@ class Downloader:
             return Download(file=file, stored=None, problem=str(error))
         except Exception as error:  # noqa: BLE001 - whatever one file brings up must not cost the others
             return Download(file=file, stored=None, problem=f"unexpected {type(error).__name__}")
-        finally:
-            self._progress.item()
         if warning is not None:
             self._progress.warn(warning)
         elif file.upstream_metadata_sha256 not in (None, stored.metadata_sha256):

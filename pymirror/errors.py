@@ -192,6 +192,18 @@ class TooLargeError(PymirrorError):
         return f"{printable(self.filename)}: larger than max-file-size"
 
 
+class UnavailableError(PymirrorError):
+    """A file that is needed to decide could not be had."""
+
+    def __init__(self, filename: str, problem: str) -> None:
+        self.filename = filename
+        self.problem = problem
+        super().__init__()
+
+    def __str__(self) -> str:
+        return f"{printable(self.filename)}: {printable(self.problem)}"
+
+
 class UnsafeNameError(PymirrorError):
     """A name from outside that must not become part of a path."""
 
@@ -301,6 +313,10 @@ class NoMirrorError(PymirrorError):
         return f"{printable(self.output)}: there is no published index here"
 
 
+_KEYS_OF_FOLDERS = {"index.html": "pages", "project": "pages", "pypi": "legacy-json", "flat": "flat"}
+"""What of the tree a key of the spec decides."""
+
+
 class ForeignFolderError(PymirrorError):
     """The output folder holds what pymirror did not put there, and would replace."""
 
@@ -310,10 +326,14 @@ class ForeignFolderError(PymirrorError):
     def __init__(self, output: str, path: str) -> None:
         self.output = output
         self.path = path
+        key = _KEYS_OF_FOLDERS.get(path.partition("/")[0])
+        if key is not None:
+            self.hint = f"move it elsewhere, set `{key}: false`, or give the mirror a folder of its own under output:"
         super().__init__()
 
     def __str__(self) -> str:
-        return f"{printable(self.output)} is no mirror, but holds {printable(self.path)}; nothing was touched"
+        path = printable(self.path)
+        return f"{printable(self.output)} holds {path}, which pymirror did not put there; nothing was touched"
 
 
 class DamagedIndexError(PymirrorError):

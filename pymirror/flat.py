@@ -6,8 +6,10 @@ neither that it is yanked nor which Pythons it is for: yanked ones are left out,
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
+from pymirror.history import History
 from pymirror.layout import FLAT
 from pymirror.pieces import is_same
 from pymirror.snapshot import Snapshot, SnapshotFile
@@ -15,16 +17,21 @@ from pymirror.storage.interface import Storage
 
 
 def publish_flat(snapshot: Snapshot, previous: Snapshot, storage: Storage) -> int:
-    """Makes the folder hold the files of ``snapshot``, or none where its site has no such folder; how many changed."""
+    """Makes the folder hold the files of ``snapshot``, or none where its site has no such folder; how many changed.
+
+    ``previous`` is what the pages showed before.
+    """
     expected = dict(list_flat(snapshot))
     changed = 0
     for name, file in expected.items():
         if not _is_there(storage, name, file):
-            storage.remove(name)
             storage.link(file.path, name)
             changed += 1
-    # Where there shall be no such folder, one that is there may be the user's own.
-    known = set(storage.walk(FLAT)) if snapshot.site.flat else {name for name, _ in list_flat(previous)}
+    known = set(storage.walk(FLAT))
+    if known and not snapshot.site.flat:
+        # One that is there may be the user's own. What is ours is of any run that came to no end, too.
+        ours = itertools.chain.from_iterable(map(list_flat, [previous, *History(storage).recent()]))
+        known = {name for name, _ in ours}
     for name in sorted(known - expected.keys()):
         if storage.stat(name) is not None:
             storage.remove(name)

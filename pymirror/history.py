@@ -36,11 +36,13 @@ from pymirror.layout import (
     project_folder,
     relative_url,
 )
+from pymirror.page_record import is_own_page, list_folders
 from pymirror.publish import count_stale_pages
-from pymirror.publish_documents import is_own_front_page, list_folders
 from pymirror.simple.model import File
 from pymirror.simple.parse_json import parse_json_detail, parse_json_list
+from pymirror.simple.provenance import find_problem
 from pymirror.simple.render import render_list_json
+from pymirror.site_record import read_site
 from pymirror.snapshot import EMPTY, Snapshot, SnapshotFile, SnapshotProject, decode_snapshot, encode_snapshot
 from pymirror.spec.model import Site
 from pymirror.storage.interface import Files
@@ -62,12 +64,17 @@ class History:
 
     def find_foreign(self, site: Site) -> str | None:
         """A file that stands where something of the mirror would, and is none of its."""
-        if site.pages and self._storage.stat(FRONT_PAGE) is not None and not is_own_front_page(self._storage):
+        if site.pages and self._storage.stat(FRONT_PAGE) is not None and not is_own_page(self._storage, FRONT_PAGE):
             return FRONT_PAGE
+        folders = _list_folders(site)
         if self._storage.stat(LOCK_FILE) is not None or self._storage.stat(f"{SIMPLE}/{JSON_PAGE}") is not None:
-            return None  # a mirror already
+            # A mirror already: what is in a folder that it had before was put there by it, or goes as damage does.
+            folders = [folder for folder in folders if next(self._storage.walk(folder), None) is not None]
+            sites = [snapshot.site for snapshot in self._list_before()] if folders else []
+            had = {folder for each in sites for folder in _list_folders(each)}
+            return next(itertools.chain(*(self._storage.walk(folder) for folder in folders if folder not in had)), None)
         pool = (name for name in self._storage.walk(POOL) if blake2b_of_pool_path(name) is None)
-        folders = [SIMPLE, *list_folders(site), *([FLAT] if site.flat else [])]
+        folders.append(SIMPLE)
         links = [LINKS_PAGE] if self._storage.stat(LINKS_PAGE) is not None else []
         return next(itertools.chain(*map(self._storage.walk, folders), pool, links), None)
 
@@ -92,8 +99,26 @@ class History:
         found = [self._load(number) for number in self._numbers() if number >= current]
         return [snapshot for snapshot in found if snapshot is not None]
 
+    def _list_before(self) -> list[Snapshot]:
+        """What the tree may hold: by the record, or by the pages where there is none."""
+        pages = read_pages(self._storage) if not (recent := self.recent()) else None
+        return recent if pages is None else [pages]
+
+    def recent(self) -> list[Snapshot]:
+        """The current snapshot and every one after it; all where it is not recorded which one is current."""
+        current = self._current_number() or 0
+        found = (self._load(number) for number in self._numbers() if number >= current)
+        return [snapshot for snapshot in found if snapshot is not None]
+
     def record(self, snapshot: Snapshot) -> int:
-        """Keeps ``snapshot``, which is about to be published, and returns its number."""
+        """Keeps ``snapshot``, which is about to be published, and returns its number.
+
+        Where the record is lost, and the tree has a folder that it shall have no more, what the pages say is kept
+        before it: it tells what of that folder is ours.
+        """
+        lost = read_pages(self._storage) if next(self._numbers(), None) is None else None
+        if lost is not None and not set(_list_folders(lost.site)) <= set(_list_folders(snapshot.site)):
+            self._storage.write(_name(1), encode_snapshot(lost))
         numbers = list(self._numbers())
         number = max(numbers, default=0)
         if not numbers or self._load(number) != snapshot:
@@ -152,6 +177,11 @@ class History:
             return None
 
 
+def _list_folders(site: Site) -> list[str]:
+    """What ``site`` has beside the pages for installers."""
+    return [*list_folders(site), *([FLAT] if site.flat else [])]
+
+
 def find_published(storage: Files) -> Snapshot | None:
     """What the tree holds: as recorded, or, to a user who may not read the private folder, as the pages say.
 
@@ -168,12 +198,12 @@ def find_published(storage: Files) -> Snapshot | None:
 
 def read_pages(storage: Files) -> Snapshot | None:
     """The snapshot that the published JSON pages describe, without those that cannot be read; ``None`` where there is
-    no list of projects. Of the site they tell nothing but its URL.
+    no list of projects. They tell neither what asked for a project nor of any other digest than sha256.
     """
     if storage.read(f"{SIMPLE}/{JSON_PAGE}") is None:
         return None
     projects = (_read_project(storage, name) for name in _read_list(storage) or ())
-    return _assemble(project for project in projects if project is not None)
+    return _assemble(storage, (project for project in projects if project is not None))
 
 
 def read_pages_strictly(storage: Files) -> Snapshot:
@@ -187,16 +217,14 @@ def read_pages_strictly(storage: Files) -> Snapshot:
         if project is None:
             raise DamagedIndexError(f"{SIMPLE}/{name}/{JSON_PAGE}")
         projects.append(project)
-    return _assemble(projects)
+    return _assemble(storage, projects)
 
 
-def _assemble(projects: Iterable[tuple[SnapshotProject, str | None]]) -> Snapshot:
+def _assemble(storage: Files, projects: Iterable[tuple[SnapshotProject, str | None]]) -> Snapshot:
     found = list(projects)
+    listed = tuple(project for project, _ in found)
     public_url = next((url for _, url in found if url is not None), None)
-    return Snapshot(
-        projects=tuple(project for project, _ in found),
-        site=Site(public_url=public_url, legacy_json=False, pages=False),
-    )
+    return Snapshot(projects=listed, site=read_site(storage, listed, public_url))
 
 
 def _read_list(storage: Files) -> list[str] | None:
@@ -248,8 +276,10 @@ def _read_file(storage: Files, file: File, project: str) -> SnapshotFile | None:
     if distribution is None or blake2b is None or file.sha256 is None or file.size is None:
         return None
     metadata = dict(file.core_metadata) if isinstance(file.core_metadata, tuple) else {}
-    linked = file.provenance is not None
-    provenance = storage.read(pool_path(blake2b, file.filename) + PROVENANCE_SUFFIX) if linked else None
+    # A link to it must be absolute, so that pages may have none though it is there.
+    provenance = storage.read(pool_path(blake2b, file.filename) + PROVENANCE_SUFFIX)
+    if provenance is not None and find_problem(provenance, sha256=file.sha256) is not None:
+        provenance = None
     return SnapshotFile(
         filename=file.filename,
         version=str(distribution.version),

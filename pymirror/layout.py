@@ -42,6 +42,7 @@ QUARANTINE = f"{PRIVATE}/quarantine.json"
 PUBLISHED = f"{STATE}/published"
 PUBLISHED_FRONT = f"{STATE}/front"
 SDIST_METADATA = f"{STATE}/sdists"
+NEEDS = f"{STATE}/needs"
 
 MAX_FILENAME_BYTES = 240  # file systems take 255, less the longest suffix that stands beside a file
 

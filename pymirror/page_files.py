@@ -15,6 +15,8 @@ from pymirror.storage.interface import Files
 MIN_COMPRESSED_BYTES = 32 * 1024
 """Pages from this size on have a packed copy: below, a client waits for the answer and not for its bytes."""
 
+FOREIGN_COPY = "a packed copy of a page that has none"
+
 Render = Callable[[], Iterable[bytes]]
 
 
@@ -89,9 +91,11 @@ def check_page(storage: Files, name: str, render: Render) -> Iterator[tuple[str,
 
 
 def check_packed(storage: Files, name: str) -> Iterator[tuple[str, str | None]]:
-    """The same for the packed copy of a page that is right, where it has one."""
+    """The same for the packed copy of a page that is right, where it has one; a server sends any that is there."""
     if _is_large(storage, name):
         yield name + COMPRESSED_SUFFIX, None if _is_packed(storage, name) else "the packed copy is not that of the page"
+    elif storage.stat(name + COMPRESSED_SUFFIX) is not None:
+        yield name + COMPRESSED_SUFFIX, FOREIGN_COPY
 
 
 def _is_large(storage: Files, name: str) -> bool:

@@ -22,6 +22,9 @@ from pymirror.layout import (
     check_project,
     is_project,
 )
+from pymirror.page_files import FOREIGN_COPY
+from pymirror.simple.markup import GENERATOR
+from pymirror.spec.model import Site
 from pymirror.storage.interface import Files
 
 
@@ -87,9 +90,10 @@ class PageRecord:
 
 
 def is_unchanged(storage: Files, record: Record) -> bool:
-    """Whether every file has the size and the time that it had."""
+    """Whether every file has the size and the time that it had, and no packed copy came."""
     stats = ((page, storage.stat(page.name)) for page in record.pages)
-    return all(stat is not None and (stat.size, stat.mtime_ns) == (page.size, page.mtime_ns) for page, stat in stats)
+    is_same = all(stat is not None and (stat.size, stat.mtime_ns) == (page.size, page.mtime_ns) for page, stat in stats)
+    return is_same and not any(_find_foreign_copies(storage, record))
 
 
 def list_pages(storage: Files, names: Iterable[str]) -> Iterator[RecordedPage]:
@@ -109,6 +113,26 @@ def check_recorded(storage: Files, record: Record) -> Iterator[tuple[str, str | 
         else:
             is_same = _hash(storage, page.name) == page.sha256
             yield page.name, None if is_same else "the page is not what was written"
+    for name in _find_foreign_copies(storage, record):
+        yield name, FOREIGN_COPY
+
+
+def _find_foreign_copies(storage: Files, record: Record) -> Iterator[str]:
+    recorded = {page.name for page in record.pages}
+    for name in sorted(recorded):
+        packed = name + COMPRESSED_SUFFIX
+        if not name.endswith(COMPRESSED_SUFFIX) and packed not in recorded and storage.stat(packed) is not None:
+            yield packed
+
+
+def list_folders(site: Site) -> list[str]:
+    """The folders of documents that ``site`` has, each with a folder for every project."""
+    return [folder for folder, is_there in ((LEGACY, site.legacy_json), (PROJECTS, site.pages)) if is_there]
+
+
+def is_own_page(storage: Files, name: str) -> bool:
+    """Whether ``name`` is a page for people that was written here, and not the user's own."""
+    return GENERATOR.encode() in next(iter(storage.read_pieces(name)), b"")
 
 
 def _hash(storage: Files, name: str) -> str:

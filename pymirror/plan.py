@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from packaging.utils import NormalizedName, canonicalize_name, canonicalize_version
+from packaging.utils import canonicalize_name, canonicalize_version
 from packaging.version import Version
 
 from pymirror.errors import ShrinkError
@@ -176,12 +176,12 @@ def make_snapshot(
     previous: Snapshot,
     *,
     site: Site = DEFAULT_SITE,
-    explain: Callable[[NormalizedName], tuple[str, ...]] = lambda _: (),
+    explain: Callable[[SnapshotProject], SnapshotProject] = lambda project: project,
 ) -> Snapshot:
     """The snapshot that can be published now: every file in it is in the pool.
 
     ``fetched`` maps (project, file name) to what was downloaded. A release of which a wanted file is missing stays as
-    it was in ``previous`` (promise 3). ``explain`` says what a project is wanted by.
+    it was in ``previous`` (promise 3). ``explain`` adds what a project is wanted by.
     """
     before = {project.name: project for project in previous.projects}
     projects = []
@@ -196,15 +196,10 @@ def make_snapshot(
                 stays = (f for f in old.files if canonicalize_version(f.version) == version)
                 files += [f for f in stays if (f.sha256, f.filename) in held]
         if files:
-            projects.append(
-                SnapshotProject(
-                    name=project.name,
-                    files=tuple(files),
-                    status=project.status,
-                    status_reason=project.status_reason,
-                    wanted_by=explain(canonicalize_name(project.name)),
-                )
+            published = SnapshotProject(
+                name=project.name, files=tuple(files), status=project.status, status_reason=project.status_reason
             )
+            projects.append(explain(published))
     return Snapshot(projects=tuple(projects), site=site)
 
 
@@ -228,7 +223,7 @@ def _plan_project(
     published = {file.filename: file for file in old.files} if old else {}
     files = []
     for chosen in selection.chosen:
-        file = _want(selection.project, chosen)
+        file = want_file(selection.project, chosen)
         known = published.get(file.filename)
         was = known or withdrawn.get((selection.project, file.filename))
         change = _find_change(was, file) if was is not None else None
@@ -298,7 +293,8 @@ def _keep(project: SnapshotProject, excludes: Sequence[ReleaseRule]) -> ProjectP
     )
 
 
-def _want(project: str, chosen: Chosen) -> WantedFile:
+def want_file(project: str, chosen: Chosen) -> WantedFile:
+    """``chosen`` as a file to fetch."""
     file = chosen.file
     metadata = dict(file.core_metadata) if isinstance(file.core_metadata, tuple) else {}
     return WantedFile(

@@ -6,13 +6,14 @@ Upstream may change an object, as when it adds an attestation; the one that was 
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import msgspec
 
-from pymirror.errors import PymirrorError, RequestError, StorageError
+from pymirror.errors import PymirrorError, RequestError, StorageError, TransientRequestError
 from pymirror.layout import PROVENANCE_SUFFIX
 from pymirror.progress import Progress
 from pymirror.simple.provenance import ACCEPT, MAX_BYTES, find_problem
@@ -23,7 +24,10 @@ from pymirror.transport import Transport
 from pymirror.workers import Stop, run_ordered
 
 MAX_FAILURES = 5
-"""From a host that failed so often, no more are asked for in this run."""
+"""From a host that failed to answer so often, one time after the other, no more are asked for in this run."""
+
+_MAX_WARNINGS = 5  # for each host; an index may list thousands of objects that it has not
+_USELESS = (None, 404, 410)  # the status of an answer that is the object's own fault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +47,10 @@ class Provenances:
         self._network = network
         self._progress = progress
         self._stop = stop
+        self._lock = threading.Lock()
         self._failures: dict[str, int] = {}
+        self._warned: dict[str, int] = {}
+        self._unasked: dict[str, int] = {}
 
     def add(self, snapshot: Snapshot, previous: Snapshot, urls: Mapping[tuple[str, str], str]) -> Snapshot:
         """``snapshot`` with the digests of the objects that its files have, those of ``previous`` among them.
@@ -64,6 +71,7 @@ class Provenances:
         self._progress.phase("fetching provenance", items=len(missing))
         fetched = run_ordered(list(missing.values()), self._fetch, threads=self._network.connections, stop=self._stop)
         digests |= {item.file.path: digest for item, digest in fetched if digest is not None}
+        self._warn_of_rest()
         return _with_digests(snapshot, digests) if digests else snapshot
 
     def _find(self, file: SnapshotFile, known: str | None) -> str | None:
@@ -78,9 +86,11 @@ class Provenances:
 
     def _fetch(self, missing: _Missing) -> str | None:
         host = urlsplit(missing.url).netloc
-        if self._failures.get(host, 0) >= MAX_FAILURES:
-            self._progress.item()
-            return None
+        with self._lock:
+            if self._failures.get(host, 0) >= MAX_FAILURES:
+                self._unasked[host] = self._unasked.get(host, 0) + 1
+                self._progress.item()
+                return None
         try:
             data = self._transport.retry(lambda: self._ask(missing), note=self._progress.note)
             self._storage.write(missing.file.path + PROVENANCE_SUFFIX, data)
@@ -88,12 +98,32 @@ class Provenances:
             raise
         except PymirrorError as error:
             self._stop.check()
-            self._failures[host] = self._failures.get(host, 0) + 1
-            self._progress.warn(f"no provenance for {missing.file.filename}: {error}")
+            self._fail(host, missing.file.filename, error)
             return None
         finally:
             self._progress.item()
+        with self._lock:
+            self._failures[host] = 0
         return hashlib.sha256(data).hexdigest()
+
+    def _fail(self, host: str, filename: str, error: PymirrorError) -> None:
+        """Tells of the first ones; how many there are more is told at the end."""
+        with self._lock:
+            self._failures[host] = 0 if _is_useless(error) else self._failures.get(host, 0) + 1
+            self._warned[host] = self._warned.get(host, 0) + 1
+            is_told = self._warned[host] <= _MAX_WARNINGS
+        message = f"no provenance for {filename}: {error}"
+        self._progress.warn(message) if is_told else self._progress.note(message)
+
+    def _warn_of_rest(self) -> None:
+        for host, count in sorted(self._warned.items()):
+            if count > _MAX_WARNINGS:
+                self._progress.warn(f"no provenance for {count - _MAX_WARNINGS} more files, by what {host} answered")
+        for host, count in sorted(self._unasked.items()):
+            self._progress.warn(
+                f"no provenance for {count} more files: {host} was not asked any more, since it failed "
+                f"{MAX_FAILURES} times; the next run tries again"
+            )
 
     def _ask(self, missing: _Missing) -> bytes:
         timeout = self._network.page_timeout_seconds
@@ -105,6 +135,11 @@ class Provenances:
         if problem is not None:
             raise RequestError(missing.url, problem)
         return data
+
+
+def _is_useless(error: PymirrorError) -> bool:
+    """Whether the host did answer, but for this object alone with nothing that can be used: others may be right."""
+    return isinstance(error, RequestError) and not isinstance(error, TransientRequestError) and error.status in _USELESS
 
 
 def _with_digests(snapshot: Snapshot, digests: Mapping[str, str]) -> Snapshot:

@@ -5,23 +5,23 @@ They appear one by one, after the Simple pages: each is whole in itself, and non
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
 from pymirror.contents import Contents
 from pymirror.descriptions import Descriptions
-from pymirror.documents import Documents, digest, make_row
-from pymirror.layout import FRONT_PAGE, LEGACY, PROJECTS
+from pymirror.documents import Documents, digest, list_documents, make_row
+from pymirror.history import History
+from pymirror.layout import COMPRESSED_SUFFIX, FRONT_PAGE, LEGACY, PROJECTS
 from pymirror.page_files import Render, put_page, remove_page
-from pymirror.page_record import PageRecord, Record, is_unchanged, list_pages
+from pymirror.page_record import PageRecord, Record, is_own_page, is_unchanged, list_folders, list_pages
 from pymirror.pages.front import FrontRow, render_front
 from pymirror.progress import Progress
 from pymirror.publish import Published
-from pymirror.simple.markup import GENERATOR
 from pymirror.snapshot import Snapshot, SnapshotProject
 from pymirror.spec.model import Site
-from pymirror.storage.interface import Files, Storage
+from pymirror.storage.interface import Storage
 from pymirror.workers import Stop, run_ordered
 
 
@@ -31,9 +31,10 @@ def publish_documents(
     """Makes the documents say what ``snapshot`` says."""
     rows: list[FrontRow] = []
     written = removed = 0
+    disused = _list_disused(snapshot, storage)
     with Descriptions() as descriptions:
         documents = Documents(Contents(storage, write=True), descriptions, snapshot.site)
-        update = partial(_update, documents=documents, storage=storage, site=snapshot.site)
+        update = partial(_update, documents=documents, storage=storage, site=snapshot.site, disused=disused, stop=stop)
         for _, (row, published) in run_ordered(snapshot.projects, update, threads=threads, stop=stop):
             rows.append(row)
             written += published.written
@@ -41,13 +42,15 @@ def publish_documents(
             progress.item()
         if documents.is_makeshift:
             progress.warn(
-                "no process could be started to format descriptions; some are shown as they are written until the next run"
+                "no process could be had to format descriptions; some are shown as they are written until the next run"
             )
+        for project, filename in sorted(documents.lacking.items()):
+            progress.warn(f"{project}: the metadata of {filename} cannot be read; `pymirror verify` tells more")
     if snapshot.site.pages:
         written += _update_front_page(snapshot, rows, storage, documents.made_by)
-    elif is_own_front_page(storage):
+    elif is_own_page(storage, FRONT_PAGE):
         removed += remove_page(storage, FRONT_PAGE)
-    removed += _remove_gone(snapshot, storage)
+    removed += _remove_gone(snapshot, storage, disused)
     storage.sync()
     return Published(written=written, removed=removed)
 
@@ -88,13 +91,14 @@ def _is_right(storage: Storage, record: Record, made_from: str, made_by: str) ->
     return (record.made_from, record.made_by) == (made_from, made_by) and is_unchanged(storage, record)
 
 
-def is_own_front_page(storage: Files) -> bool:
-    """Whether the top page is one that was written here, and not the user's own."""
-    return GENERATOR.encode() in next(iter(storage.read_pieces(FRONT_PAGE)), b"")
-
-
 def _update(
-    project: SnapshotProject, *, documents: Documents, storage: Storage, site: Site
+    project: SnapshotProject,
+    *,
+    documents: Documents,
+    storage: Storage,
+    site: Site,
+    disused: Mapping[str, set[str]],
+    stop: Stop,
 ) -> tuple[FrontRow, Published]:
     records = PageRecord(storage)
     record = records.load(project.name)
@@ -102,9 +106,14 @@ def _update(
     if record is not None and _is_right(storage, record, made_from, documents.made_by):
         return make_row(project, record.version, record.summary), Published(written=0, removed=0)
     rendered = documents.render(project)
-    written = sum(put_page(storage, name, _once(render)) for name, render in rendered.pages)
+    written = 0
+    for name, render in rendered.pages:
+        once = _once(render)
+        stop.check()  # so that nothing is written that the end of the run made other than it should be
+        written += put_page(storage, name, once)
     pages = tuple(list_pages(storage, (name for name, _ in rendered.pages)))
     known = {page.name for page in record.pages} if record is not None else set()
+    known |= disused.get(project.name, set())
     removed = _remove_others(storage, project.name, site, known, keep={page.name for page in pages})
     record = Record(
         made_from=made_from,
@@ -113,7 +122,7 @@ def _update(
         version=rendered.version,
         summary=rendered.summary,
     )
-    if not documents.is_makeshift:
+    if not documents.is_makeshift and project.name not in documents.lacking:
         records.save(project.name, record)  # else the next run makes them again
     return make_row(project, rendered.version, rendered.summary), Published(written=written, removed=removed)
 
@@ -124,16 +133,33 @@ def _once(render: Render) -> Render:
     return lambda: pieces
 
 
-def _remove_gone(snapshot: Snapshot, storage: Storage) -> int:
-    """Removes the documents of projects that left the index."""
+def _list_disused(snapshot: Snapshot, storage: Storage) -> dict[str, set[str]]:
+    """By project, the documents that the last snapshots had, where the site has one of the folders no more.
+
+    They are ours though the record of them be lost; what else is in such a folder may be the user's own.
+    """
+    disused: dict[str, set[str]] = {}
+    wanted = list_folders(snapshot.site)
+    if any(folder not in wanted and storage.list_folder(folder) for folder in (LEGACY, PROJECTS)):
+        for old in History(storage).recent():
+            for project in old.projects:
+                names = disused.setdefault(project.name, set())
+                for name in list_documents(project, old.site):
+                    names |= {name, name + COMPRESSED_SUFFIX}
+    return disused
+
+
+def _remove_gone(snapshot: Snapshot, storage: Storage, disused: Mapping[str, set[str]]) -> int:
+    """Removes the documents of projects that left the index, and what stands beside the folders of projects."""
     records = PageRecord(storage)
     here = {project.name for project in snapshot.projects}
     recorded = set(records.projects())
     shown = {name for folder in list_folders(snapshot.site) for name in storage.list_folder(folder)}
     removed = 0
-    for name in sorted((recorded | shown) - here):
+    for name in sorted((recorded | shown | disused.keys()) - here):
         record = records.load(name) if name in recorded else None
         known = {page.name for page in record.pages} if record is not None else set()
+        known |= disused.get(name, set())
         removed += _remove_others(storage, name, snapshot.site, known, keep=())
         if name in recorded:
             records.forget(name)
@@ -148,8 +174,3 @@ def _remove_others(storage: Storage, project: str, site: Site, known: set[str], 
     for name in there:
         storage.remove(name)
     return len(there)
-
-
-def list_folders(site: Site) -> list[str]:
-    """The folders of documents that ``site`` has, each with a folder for every project."""
-    return [folder for folder, is_there in ((LEGACY, site.legacy_json), (PROJECTS, site.pages)) if is_there]

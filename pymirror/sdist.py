@@ -12,6 +12,7 @@ import io
 import lzma
 import stat
 import tarfile
+import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -27,7 +28,8 @@ MAX_ENTRIES = 200_000
 
 _MAX_EXTENSION_BYTES = 16 * 1024 * 1024  # extended headers and long names, all together
 _MAX_STREAMS = 10_000  # compressed streams one after the other, which parallel compressors write
-_MAX_UNPACKER_BYTES = 128 * 1024 * 1024  # xz -9 needs 65 MiB; an archive can ask for 4 GiB
+_MAX_UNPACKER_BYTES = 80 * 1024 * 1024  # xz -9 needs 65 MiB; an archive can ask for 4 GiB
+_ONE_UNPACKER = threading.Lock()  # for those that take so much: memory must not grow with the threads
 _MAX_READ_BYTES = 16 * 1024 * 1024
 _CHUNK = 256 * 1024
 _BLOCK = tarfile.BLOCKSIZE
@@ -50,12 +52,25 @@ class Member:
 class BoundedFile(io.FileIO):
     """A file of which only so much is read at a time, whatever an archive claims of the size of its directory."""
 
+    _held: threading.Lock | None = None
+
     def read(self, size: int | None = -1, /) -> bytes:
         limit = _MAX_READ_BYTES + 1
         data = super().read(limit if size is None or size < 0 else min(size, limit)) or b""
         if len(data) == limit:
             raise ValueError(f"its directory has more than {_MAX_READ_BYTES} bytes")
         return data
+
+    def hold(self, lock: threading.Lock) -> None:
+        """Waits for ``lock``, and keeps it until the file is closed."""
+        lock.acquire()
+        self._held = lock
+
+    def close(self) -> None:
+        super().close()
+        held, self._held = self._held, None
+        if held is not None:
+            held.release()
 
 
 def walk_sdist(file: BoundedFile, *, filename: str) -> Iterator[Member]:
@@ -69,6 +84,8 @@ def walk_sdist(file: BoundedFile, *, filename: str) -> Iterator[Member]:
     unpackers = (pair for pair in _UNPACKERS.items() if filename.endswith(pair[0]))
     _, start = next(unpackers, ("", None))
     if start is not None:
+        if start is _start_xz:
+            file.hold(_ONE_UNPACKER)
         return _walk_tar(_Stream(_unpack(file, start)))
     if filename.endswith(".tar"):
         return _walk_tar(_Stream(iter(partial(file.read, _CHUNK), b"")))
@@ -84,7 +101,7 @@ def _walk_zip(file: BoundedFile) -> Iterator[Member]:
             raise ValueError(f"it has more than {MAX_ENTRIES} members")
         for info in archive.infolist():
             kind = stat.S_IFMT(info.external_attr >> 16)  # none where another system than Unix wrote it
-            is_file = not info.is_dir() and kind in (0, stat.S_IFREG)
+            is_file = not info.filename.endswith("/") and kind in (0, stat.S_IFREG)
             yield Member(name=info.filename, is_file=is_file, read=partial(_read_zipped, archive, info))
 
 

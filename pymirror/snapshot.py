@@ -50,10 +50,18 @@ class SnapshotFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         return (self.path, *(self.path + suffix for suffix, digest in beside if digest is not None))
 
 
+class Needed(msgspec.Struct, frozen=True, kw_only=True):
+    """A release that is there because others need it; ``roots`` are the names of what led to it, in order."""
+
+    version: str
+    roots: tuple[str, ...]
+
+
 class SnapshotProject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A published project, its files in order of version and name. ``status`` is PEP 792's.
 
-    ``wanted_by`` are the rules and locks that it is in the index for, as the spec writes them, in order.
+    ``wanted_by`` are the rules and locks that it is in the index for, as the spec writes them, in order; ``needed`` are
+    the releases that are there as dependencies.
     """
 
     name: str
@@ -61,6 +69,7 @@ class SnapshotProject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     status: str = "active"
     status_reason: str | None = None
     wanted_by: tuple[str, ...] = ()
+    needed: tuple[Needed, ...] = ()
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +91,12 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         return sum({file.path: file.size for _, file in self.files()}.values())
 
 
+class _Recorded(Snapshot, frozen=True, kw_only=True):
+    """As it is read: snapshots that tell nothing of their site are of versions that wrote no documents."""
+
+    site: Site = Site(legacy_json=False, pages=False)
+
+
 EMPTY = Snapshot(projects=())
 
 
@@ -92,7 +107,8 @@ def encode_snapshot(snapshot: Snapshot) -> bytes:
 
 def decode_snapshot(data: bytes) -> Snapshot:
     """What :func:`encode_snapshot` wrote. Raises :class:`ValueError` for anything else."""
-    snapshot = msgspec.json.decode(data, type=Snapshot)
+    recorded = msgspec.json.decode(data, type=_Recorded)
+    snapshot = Snapshot(projects=recorded.projects, site=recorded.site, format=recorded.format)
     if snapshot.format != FORMAT:
         raise ValueError(f"snapshot format {snapshot.format}; this version reads {FORMAT}")
     try:

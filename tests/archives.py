@@ -97,14 +97,27 @@ def make_wheel(
     return f"{stem}-{version}{'-' + build if build else ''}-{tag}.whl", out.getvalue()
 
 
-def make_sdist(name: str, version: str, *, requires_python: str | None = None) -> tuple[str, bytes]:
-    """(file name, bytes) of an sdist that builds without any other distribution."""
+def make_sdist(
+    name: str,
+    version: str,
+    *,
+    requires_python: str | None = None,
+    requires: Sequence[str] = (),
+    build_requires: Sequence[str] = (),
+) -> tuple[str, bytes]:
+    """(file name, bytes) of an sdist that builds without any other distribution than ``build_requires``.
+
+    With ``requires``, its metadata are those that PEP 643 lets an installer trust.
+    """
     stem = name.replace("-", "_")
-    metadata = make_metadata(name, version, requires_python=requires_python)
+    metadata = make_metadata(name, version, requires=requires, requires_python=requires_python)
+    if requires:
+        metadata = metadata.replace("Metadata-Version: 2.1", "Metadata-Version: 2.2")
     backend = _BACKEND.format(name=stem, version=version, metadata=metadata, module=f"version = {version!r}\n")
     content = {
         "PKG-INFO": metadata,
-        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
+        "pyproject.toml": f"[build-system]\nrequires = {list(build_requires)}\n"
+        'build-backend = "backend"\nbackend-path = ["."]\n',
         "backend.py": backend,
     }
     out = io.BytesIO()

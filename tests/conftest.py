@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests import warm
 from tests.index import LocalIndex
 
 _KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT")
@@ -77,15 +78,7 @@ class Mirror:
 
     def run(self, *arguments: str, code: int | None = 0, timeout: float = 60) -> Run:
         """``pymirror ARGUMENTS`` in the folder; with ``code``, it must exit so."""
-        done = subprocess.run(
-            [sys.executable, "-m", "pymirror", *arguments],
-            cwd=self.folder,
-            env=self.environ,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+        done = warm.run(arguments, folder=self.folder, environ=self.environ, timeout=timeout)
         assert "Traceback" not in done.stderr, done.stderr
         if code is not None:
             assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"

@@ -75,6 +75,9 @@ class Misbehaving(ThreadingHTTPServer):
 
 class _Bending(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Else a body waits 40 ms for the acknowledgement of its head.
+    disable_nagle_algorithm = True
+    wbufsize = 65536
     server: Misbehaving
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of the base class

@@ -25,7 +25,9 @@ STAGES: tuple[tuple[str, frozenset[str]], ...] = (
         frozenset(
             {
                 "environment",
+                "platforms",
                 "spec",
+                "spec.dependencies",
                 "spec.document",
                 "spec.files",
                 "spec.filters",
@@ -69,6 +71,7 @@ STAGES: tuple[tuple[str, frozenset[str]], ...] = (
                 "simple.provenance",
                 "distribution",
                 "metadata",
+                "needs",
             }
         ),
     ),
@@ -83,10 +86,25 @@ STAGES: tuple[tuple[str, frozenset[str]], ...] = (
                 "selection.fit",
                 "selection.judge",
                 "selection.model",
+                "selection.needs",
                 "selection.releases",
                 "selection.rules",
                 "selection.select",
+                "selection.vetoes",
                 "selection.wants",
+                "closure",
+                "closure.builds",
+                "closure.catalog",
+                "closure.closure",
+                "closure.explain",
+                "closure.explore",
+                "closure.model",
+                "closure.provider",
+                "closure.requirements",
+                "closure.settle",
+                "closure.solve",
+                "closure.trail",
+                "roots",
                 "layout",
                 "snapshot",
                 "plan",
@@ -150,9 +168,17 @@ STAGES: tuple[tuple[str, frozenset[str]], ...] = (
                 "flat",
                 "page_files",
                 "page_record",
+                "site_record",
                 "provenance",
                 "publish_documents",
                 "sdist",
+                "remote_wheel",
+                "metadata_source",
+                "tree_facts",
+                "offline",
+                "judge_uv",
+                "interpreters",
+                "installing",
                 "quarantine",
                 "lock",
             }
@@ -164,8 +190,17 @@ STAGES: tuple[tuple[str, frozenset[str]], ...] = (
             {
                 "commands",
                 "commands.ask",
+                "commands.check",
+                "commands.check_answers",
+                "commands.check_install",
+                "commands.check_locks",
+                "commands.check_report",
+                "commands.check_roots",
+                "commands.check_rules",
+                "commands.check_second",
                 "commands.config",
                 "commands.decide",
+                "commands.dependencies",
                 "commands.doctor",
                 "commands.doctor_ask",
                 "commands.doctor_files",
@@ -174,6 +209,7 @@ STAGES: tuple[tuple[str, frozenset[str]], ...] = (
                 "commands.doctor_seen",
                 "commands.doctor_site",
                 "commands.init",
+                "commands.obtain",
                 "commands.plan",
                 "commands.plan_files",
                 "commands.ports",
@@ -185,6 +221,7 @@ STAGES: tuple[tuple[str, frozenset[str]], ...] = (
                 "commands.verify",
                 "commands.verify_pages",
                 "commands.why",
+                "commands.why_needs",
                 "commands.why_report",
                 "commands.why_size",
             }
@@ -196,6 +233,7 @@ STAGES: tuple[tuple[str, frozenset[str]], ...] = (
             {
                 "running",
                 "console",
+                "console.check",
                 "console.doctor",
                 "console.reports",
                 "console.terminal",
@@ -224,6 +262,7 @@ OWNERS: dict[str, frozenset[str]] = {
     "truststore": frozenset({"transport"}),
     "unearth": frozenset({"credentials", "default_index"}),
     "selectolax": frozenset({"simple.parse_html"}),
+    "resolvelib": frozenset({"closure.provider", "closure.solve"}),
     "filelock": frozenset({"lock"}),
     "pip_requirements_parser": frozenset({"lockfiles.requirements"}),
 }
@@ -396,7 +435,9 @@ def test_no_module_imports_from_a_later_stage_when_all_are_listed() -> None:
 
 
 def test_no_verb_imports_another_when_all_are_listed() -> None:
-    names = ("ask", "decide", "plan_files", "ports", "report", "sizes", "verify_pages", "why_report")
+    names = {"ask", "decide", "dependencies", "obtain", "plan_files", "ports", "report", "sizes", "verify_pages"}
+    names |= {"why_needs", "why_report"}
+    names |= {f"check_{name}" for name in ("answers", "install", "locks", "report", "roots", "rules", "second")}
     shared = {"commands", *(f"commands.{name}" for name in names)}
     shared |= {f"commands.doctor_{name}" for name in ("ask", "files", "pages", "report", "seen", "site")}
     verbs = {module for module in MODULES if module.startswith("commands.")} - shared

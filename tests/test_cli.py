@@ -118,12 +118,12 @@ def test_a_disk_that_refuses_is_an_error_and_no_traceback(index: LocalIndex, mir
     index.add(make_sdist("demo", "1.0"))
     mirror.write_spec(index, "projects: [demo]")
     mirror.tree.mkdir()
-    (mirror.tree / "packages").write_text("a file where the folder should be")
+    (mirror.tree / ".pymirror").write_text("a file where the folder should be")
 
     run = mirror.sync(code=1)
 
     assert "error: " in run.err
-    assert (mirror.tree / "packages").read_text() == "a file where the folder should be"
+    assert (mirror.tree / ".pymirror").read_text() == "a file where the folder should be"
 
 
 # ── streams ─────────────────────────────────────────────────────────────────────────────────────────

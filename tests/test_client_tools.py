@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -18,7 +19,6 @@ from urllib.parse import urlsplit
 import pytest
 from unearth import PackageFinder
 
-from pymirror.settings import Facts, make_config
 from tests.client_tools import (
     CLIENTS,
     DISK,
@@ -181,7 +181,8 @@ def _lock_and_move(client: Client, project: Project, *, has_settings: bool = Tru
 
 def _adapt(project: Project, name: str, *, made_against: str, location: Location) -> None:
     """Runs the line that ``pymirror config lockfile`` prints for a shell, on the file that is meant."""
-    text = make_config("lockfile", Facts(url=location.url, public_index=made_against))
+    asked = ("config", "lockfile", "--url", location.url, "--made-against", made_against)
+    text = project.run(sys.executable, "-m", "pymirror", *asked)
     (line,) = (line for line in text.splitlines() if line.startswith("sed "))
     project.run("sh", "-euc", f"{line.removesuffix('uv.lock')}{name}")
 

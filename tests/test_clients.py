@@ -18,7 +18,15 @@ import pytest
 from tests.archives import make_sdist, make_wheel
 from tests.conftest import Mirror
 from tests.index import JSON_TYPE, LocalIndex
-from tests.servers import Logged, Nginx, read_nginx_blocks, serve_with_nginx, serve_with_python, skip_or_fail
+from tests.servers import (
+    Logged,
+    Nginx,
+    for_others,
+    read_nginx_blocks,
+    serve_with_nginx,
+    serve_with_python,
+    skip_or_fail,
+)
 
 # A request to anything but loopback goes to a proxy that is not there.
 _LOOPBACK_ONLY = {
@@ -161,7 +169,7 @@ class Client:
 
     def __init__(self, folder: Path, environ: dict[str, str]) -> None:
         self.folder = folder
-        self.environ = environ | _LOOPBACK_ONLY
+        self.environ = for_others(environ) | _LOOPBACK_ONLY
 
     def install(self, way: Way, *arguments: str, target: str = "target") -> subprocess.CompletedProcess[str]:
         """Installs into the folder ``target`` of the test."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import getpass
 import gzip
+import html
 import importlib.metadata
 import os
 import re
@@ -24,11 +25,12 @@ import pytest
 
 from pymirror.commands.config import write_config
 from pymirror.errors import ConfigurationError, UsageError
+from pymirror.pages.install import render_ways
 from pymirror.settings import Facts, list_tools, make_config
-from pymirror.spec.model import Spec
+from pymirror.spec.model import Site, Spec
 from tests.conftest import Mirror
 from tests.index import JSON_TYPE
-from tests.servers import Reply, read_nginx_blocks, serve_with_python, skip_or_fail
+from tests.servers import Reply, for_others, read_nginx_blocks, serve_with_python, skip_or_fail
 from tests.web_servers import SERVERS, Server, make_tree, serve
 
 TOOLS = [line.split()[0] for line in list_tools().splitlines()]
@@ -51,7 +53,7 @@ def _make(tool: str, url: str | None = None, folder: str | Path | None = "/srv/m
         spec="/srv/mirror.yaml",
         command=("/opt/pymirror/bin/pymirror",),
         user="mirror",
-        public_index=_PUBLIC,
+        made_against=_PUBLIC,
     )
     return make_config(tool, facts)
 
@@ -376,7 +378,7 @@ class Client:
 
     def __init__(self, folder: Path, environ: dict[str, str]) -> None:
         self.folder = folder
-        self.environ = environ | _LOOPBACK_ONLY
+        self.environ = for_others(environ) | _LOOPBACK_ONLY
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -462,6 +464,21 @@ def test_pip_installs_over_plain_http_when_the_host_is_no_loopback(tree: Path, c
         client.pip(_with_links(settings), "install", "--no-compile", "--target", "links", "app")
 
     assert client.installed() == client.installed(path="links") == {"app": "1.0", "base": "2.0"}
+
+
+def test_pip_and_uv_install_the_requirements_of_a_page_when_it_is_plain_http_from_another_host(
+    tree: Path, client: Client
+) -> None:
+    with serve_with_python(tree) as local:
+        site = Site(public_url=local.replace("127.0.0.1", "0.0.0.0"))
+        (code,) = re.findall(
+            "<code>(--index-url .*?)</code>", "".join(render_ways(site, "app", line="app==1.0")), re.DOTALL
+        )
+        (client.folder / "requirements.txt").write_text(html.unescape(re.sub("<.*?>", "", code)), encoding="utf-8")
+        client.pip("", "install", "--no-compile", "--target", "target", "-r", "requirements.txt")
+        client.uv("", "pip", "install", *_UV_PYTHON, "--target", "by uv", "-r", "requirements.txt")
+
+    assert client.installed() == client.installed(path="by uv") == {"app": "1.0", "base": "2.0"}
 
 
 @pytest.mark.parametrize(
@@ -589,7 +606,7 @@ def test_uv_installs_from_the_mirror_alone_when_its_lock_was_adapted(way: str, t
         client.uv(_make("uv", public), "lock", *_UV_PYTHON)
         client.uv(_make("uv", public), "export", *_UV_PYTHON, "-q", "--format", "pylock.toml", "-o", "pylock.toml")
     with serve_with_python(tree.parent) as parent:
-        facts = Facts(url=f"{parent}the%20mirror/", public_index=f"{public}simple/")
+        facts = Facts(url=f"{parent}the%20mirror/", made_against=f"{public}simple/")
         for name in ("uv.lock", "pylock.toml"):
             assert public in (client.folder / name).read_text(encoding="utf-8")
             _adapt(way, make_config("lockfile", facts), client.folder / name, client.environ)
@@ -603,7 +620,7 @@ def test_uv_installs_from_the_mirror_alone_when_its_lock_was_adapted(way: str, t
     assert client.installed() == {"app": "1.0", "base": "2.0"}
 
 
-def test_lock_file_is_adapted_from_the_public_index_when_the_machine_is_set_to_another(
+def test_lock_file_is_adapted_from_the_made_against_when_the_machine_is_set_to_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from unearth import PackageFinder
@@ -614,6 +631,51 @@ def test_lock_file_is_adapted_from_the_public_index_when_the_machine_is_set_to_a
     (public,) = (str(source["url"]) for source in PackageFinder().sources)
     assert public.removeprefix("https://").rstrip("/").replace(".", "[.]") in text
     assert "elsewhere" not in text
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        "https://corp.example.com/simple/",
+        "http://corp.example.com:8443/root/a+b/+simple",
+        "https://[2001:db8::1]:8443/pypi/%7Eus/",
+    ],
+)
+@pytest.mark.parametrize("way", ["sed", "python3"])
+def test_lock_file_of_any_index_names_the_mirror_when_it_is_told_which(
+    way: str, index: str, mirror: Mirror, tmp_path: Path, environ: dict[str, str]
+) -> None:
+    file = tmp_path / "uv.lock"
+    other = index.replace(".", "x").replace("+", "x").replace("::", "x")
+    file.write_text(f'registry = "{index}"\nregistry = "{other}"\n', encoding="utf-8")
+
+    done = mirror.run("config", "lockfile", "--url", "http://m.example.com/", "--made-against", index)
+    _adapt(way, done.out, file, environ)
+
+    assert file.read_text(encoding="utf-8") == f'registry = "http://m.example.com/simple/"\nregistry = "{other}"\n'
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        "corp.example.com/simple",
+        "https://me:secret@corp.example.com/simple",
+        "https://corp.example.com/$(id)/",
+        "https://corp.example.com/a'b/",
+        "https://corp.example.com/a#b/",
+        "https://corp.example.com/a\n/",
+    ],
+)
+def test_index_of_a_lock_file_is_refused_when_no_line_can_name_it(index: str, mirror: Mirror) -> None:
+    done = mirror.run("config", "lockfile", "--url", "http://m.example.com/", "--made-against", index, code=2)
+
+    assert "--made-against: not the plain http(s) URL of an index" in done.err
+    assert "secret" not in done.out + done.err
+
+
+def test_option_for_lock_files_is_refused_when_another_tool_is_meant(mirror: Mirror) -> None:
+    args = ("--url", "http://m.example.com/", "--made-against", "https://corp.example.com/simple/")
+    assert "belongs to: pymirror config lockfile" in mirror.run("config", "pip", *args, code=2).err
 
 
 # ── cron and systemd ────────────────────────────────────────────────────────────────────────────────

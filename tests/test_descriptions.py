@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +25,7 @@ from pymirror.descriptions import (
     read_message,
     write_message,
 )
+from pymirror.errors import InterruptedRunError
 from pymirror.pages.prose import MAX_DEPTH, tidy
 from tests.test_pages import EVIL, Strict, read_strictly
 
@@ -87,6 +87,7 @@ def test_description_is_empty_when_it_says_nothing(shared: Descriptions, text: s
 def test_text_is_shown_as_it_is_when_it_is_not_of_its_type(shared: Descriptions) -> None:
     html = shared.render("Title\n==\n\n*wrong <b>", RST)
     assert html.endswith('<pre class="plain">Title\n==\n\n*wrong &lt;b&gt;</pre>')
+    assert not shared.is_makeshift
     assert "could not be formatted" in html
     read(html)
 
@@ -128,13 +129,13 @@ def test_text_is_rendered_when_it_has_characters_that_no_page_may_have(shared: D
         ('<p align="center">x</p>', "<p>x</p>"),
         ('<b class="evil" id="main">x</b>', '<p><b id="user-content-main">x</b></p>'),
         ("<b><div>x</div></b>", "<div><b>x</b></div>"),  # as a browser reads it
-        ("<span><table><tr><td>x</table></span>", '<div class="scroll">'),
+        ("<span><table><tr><td>x</table></span>", '<div class="scroll" role="group" aria-label="Table" tabindex="0">'),
         ("<div><b>x<ul><li>y</li></ul></b></div>", "<div>x<ul><li>y</li></ul></div>"),
         ("<ul>text<li>x</li></ul>", "<ul><li>text</li><li>x</li></ul>"),
         ("<dl><dd>x</dd><dt>y</dt></dl>", "<dl><dt></dt><dd>x</dd><dt>y</dt><dd></dd></dl>"),
         ("<details>x</details>", "<details><summary>Details</summary>x</details>"),
         ("<summary>x</summary>", "<div>x</div>"),
-        ("```python\nx = 1\n```", '<pre><span class="n">x</span>'),
+        ("```python\nx = 1\n```", '<pre tabindex="0"><span class="n">x</span>'),
     ],
 )
 def test_markdown_becomes_what_a_page_has_room_for(shared: Descriptions, text: str, expected: str) -> None:
@@ -151,7 +152,7 @@ def test_markdown_becomes_what_a_page_has_room_for(shared: Descriptions, text: s
         (".. note:: careful", '<div class="admonition">\n<p class="admonition-title">Note</p>\n<p>careful</p>'),
         ("`here <docs/x.html>`_", "<p>here</p>"),
         ("A\n=\n\ntext\n\nB\n-\n\ntext", "<h4>B</h4>"),
-        (".. code:: python\n\n   x = 1", '<pre><code><span class="n">x</span>'),
+        (".. code:: python\n\n   x = 1", '<pre tabindex="0"><code><span class="n">x</span>'),
     ],
 )
 def test_rst_becomes_what_a_page_has_room_for(shared: Descriptions, text: str, expected: str) -> None:
@@ -243,6 +244,7 @@ HOSTILE_MARKDOWN = [
     '```"><script>window.ran=1</script>\ncode\n```',
     "```python\n</pre><script>window.ran=1</script>\n```",
     "</div></section></main><h1>Other page</h1>",
+    '<div tabindex="5" role="alert" aria-label="Evil"><pre tabindex="-1">x</pre></div>',
     '[x]: https://example.org "><script>window.ran=1</script>"\n\n[x]',
 ]
 HOSTILE_RST = [
@@ -269,9 +271,11 @@ def test_nothing_is_live_when_a_text_is_hostile(shared: Descriptions, text: str,
     html = shared.render(text, content_type)
     reader = read(html)
     assert "root:x:" not in html
+    own = {"role": "group", "aria-label": "Table", "tabindex": "0"}
     for tag, attributes in reader.elements:
         assert tag not in {"script", "style", "img", "input", "button", "h1", "h2", "main"}
-        assert set(attributes) <= {"id", "class", "href", "rel", "start", "colspan", "rowspan"}
+        assert set(attributes) <= {"id", "class", "href", "rel", "start", "colspan", "rowspan", *own}
+        assert {name: attributes[name] for name in own if name in attributes}.items() <= own.items()
         assert (attributes.get("class") or "plain") not in ("skip", "evil")
     for href in reader.links:
         assert href.startswith(("https://", "http://", "mailto:", "#user-content-"))
@@ -332,6 +336,7 @@ def test_process_is_killed_and_replaced_when_it_takes_too_long() -> None:
         assert descriptions.render("*a*", MARKDOWN)
         (first,) = children() - before
         assert "could not be formatted" in descriptions.render(SLOW, RST)
+        assert not descriptions.is_makeshift  # it is so on every day
         assert descriptions.render("*a*", MARKDOWN).strip() == "<p><em>a</em></p>"
         (second,) = children() - before
         assert first != second
@@ -339,14 +344,53 @@ def test_process_is_killed_and_replaced_when_it_takes_too_long() -> None:
 
 
 @needs_proc
-def test_text_is_shown_as_it_is_and_the_next_is_rendered_when_the_process_was_killed() -> None:
+def test_text_is_rendered_by_another_process_when_the_first_was_killed() -> None:
     before = children()
     with Descriptions() as descriptions:
         assert descriptions.render("*a*", MARKDOWN)
         (worker,) = children() - before
         os.kill(worker, signal.SIGKILL)
-        assert "could not be formatted" in descriptions.render("*b*", MARKDOWN)
+        assert descriptions.render("*b*", MARKDOWN).strip() == "<p><em>b</em></p>"
+        assert not descriptions.is_makeshift
+
+
+@needs_proc
+@pytest.mark.parametrize(
+    ("number", "is_makeshift"), [(signal.SIGKILL, True), (signal.SIGTERM, True), (signal.SIGSEGV, False)]
+)
+def test_plain_text_is_makeshift_when_others_killed_every_process(number: signal.Signals, is_makeshift: bool) -> None:
+    """A text that makes every process crash is another thing: it is so on every day."""
+    before = children()
+    with Descriptions() as descriptions, ThreadPoolExecutor(1) as thread:
+        assert descriptions.render("*a*", MARKDOWN)
+        answer = thread.submit(descriptions.render, SLOW, RST)
+        killed: set[int] = set()
+        while not answer.done():
+            for worker in children() - before - killed:
+                if _has_worked(worker):
+                    os.kill(worker, number)
+                    killed.add(worker)
+            time.sleep(0.01)
+        assert len(killed) == 2
+        assert "could not be formatted" in answer.result()
+        assert descriptions.is_makeshift is is_makeshift
         assert descriptions.render("*c*", MARKDOWN).strip() == "<p><em>c</em></p>"
+        assert descriptions.is_makeshift is is_makeshift
+
+
+def _has_worked(worker: int) -> bool:
+    """Whether a process has begun with a text: then it has limited its time."""
+    limits = [Path(f"/proc/{pid}/limits").read_text().splitlines() for pid in (worker, "self")]
+    time_limit, usual = ([line for line in lines if line.startswith("Max cpu time")] for lines in limits)
+    return time_limit != usual
+
+
+def test_plain_text_is_makeshift_when_no_process_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with Descriptions() as descriptions:
+        assert not descriptions.is_makeshift
+        assert "could not be formatted" in descriptions.render("*a*", MARKDOWN)
+        assert descriptions.is_makeshift
 
 
 @needs_proc
@@ -394,19 +438,19 @@ def test_processes_are_few_and_answers_their_own_when_many_threads_ask() -> None
 
 
 @needs_proc
-def test_close_ends_a_process_that_is_at_work_and_its_text_is_plain() -> None:
+def test_close_ends_a_process_that_is_at_work_and_no_text_is_plain_for_it() -> None:
     before = children()
-    answers: list[str] = []
     descriptions = Descriptions()
     assert descriptions.render("*a*", MARKDOWN)
-    thread = threading.Thread(target=lambda: answers.append(descriptions.render(SLOW, RST)))
-    thread.start()
-    time.sleep(0.2)
-    descriptions.close()
-    thread.join(WAIT_SECONDS)
+    with ThreadPoolExecutor(1) as thread:
+        answer = thread.submit(descriptions.render, SLOW, RST)
+        time.sleep(0.2)
+        descriptions.close()
+        with pytest.raises(InterruptedRunError):
+            answer.result(WAIT_SECONDS)
     assert children() - before == set()
-    assert "could not be formatted" in answers[0]
-    assert "could not be formatted" in descriptions.render("*a*", MARKDOWN)
+    with pytest.raises(InterruptedRunError):
+        descriptions.render("*a*", MARKDOWN)
     assert children() - before == set()
 
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urljoin
@@ -15,6 +16,12 @@ from urllib.parse import unquote, urljoin
 import msgspec
 import pytest
 
+from pymirror.history import History
+from pymirror.progress import NoProgress
+from pymirror.publish_documents import publish_documents
+from pymirror.spec.model import DEFAULT_SITE
+from pymirror.storage.local import LocalStorage
+from pymirror.workers import Stop
 from tests.archives import make_sdist, make_wheel
 from tests.conftest import Mirror
 from tests.index import LocalIndex
@@ -179,6 +186,52 @@ def test_sync_removes_nothing_else_when_the_record_was_tampered_with(index: Loca
     mirror.run("verify")
 
 
+@pytest.mark.parametrize(
+    ("key", "name"), [("pages", "project/docs/guide.html"), ("legacy-json", "pypi/own/json"), ("pages", "project")]
+)
+def test_sync_refuses_when_something_came_to_a_mirror_before_the_documents_did(
+    index: LocalIndex, mirror: Mirror, key: str, name: str
+) -> None:
+    publish(index, mirror, f"{key}: false\n{SPEC}")
+    own = mirror.tree / name
+    own.parent.mkdir(parents=True, exist_ok=True)
+    own.write_text("the user's own")
+    before = mirror.content()
+    mirror.write_spec(index, SPEC)
+    err = mirror.sync(code=2).err
+    assert name in err
+    assert f"{key}: false" in err
+    assert mirror.content() == before
+
+
+@pytest.mark.parametrize("lost", [".pymirror/state", ".pymirror"])
+def test_sync_removes_its_documents_and_no_other_when_the_record_of_them_is_lost(
+    index: LocalIndex, mirror: Mirror, lost: str
+) -> None:
+    publish(index, mirror)
+    own = {"project/docs/guide.html", "pypi/own/json"}
+    shutil.rmtree(mirror.tree / lost)
+    for name in own:
+        (mirror.tree / name).parent.mkdir()
+        (mirror.tree / name).write_text("the user's own")
+    mirror.write_spec(index, f"pages: false\nlegacy-json: false\n{SPEC}")
+    mirror.sync()
+    assert documents(mirror) == own
+    mirror.run("verify")
+
+
+def test_no_empty_folder_is_left_when_the_spec_does_without_documents(index: LocalIndex, mirror: Mirror) -> None:
+    publish(index, mirror)
+    mirror.write_spec(index, f"pages: false\nlegacy-json: false\n{SPEC}")
+    mirror.sync()
+    assert {path.name for path in mirror.tree.iterdir()} == {".pymirror", "links.html", "packages", "simple"}
+
+
+def test_no_sdist_is_unpacked_when_there_are_no_documents(index: LocalIndex, mirror: Mirror) -> None:
+    publish(index, mirror, f"pages: false\nlegacy-json: false\n{SPEC}")
+    assert not list((mirror.tree / ".pymirror/state").glob("sdists/*"))
+
+
 # ── damage ──────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -214,6 +267,114 @@ def test_verify_finds_and_sync_removes_a_file_when_it_is_foreign(index: LocalInd
     assert all(name in out for name in foreign)
     mirror.sync()
     assert documents(mirror) == DOCUMENTS
+    mirror.run("verify")
+
+
+def test_verify_finds_and_sync_removes_a_file_when_it_stands_beside_the_folders(
+    index: LocalIndex, mirror: Mirror
+) -> None:
+    publish(index, mirror)
+    for name in ("project/.DS_Store", "pypi/robots.txt"):
+        (mirror.tree / name).write_text("left by another program")
+    out = mirror.run("verify", code=5).out
+    assert "project/.DS_Store" in out
+    assert "pypi/robots.txt" in out
+    mirror.sync()
+    assert documents(mirror) == DOCUMENTS
+    mirror.run("verify")
+
+
+def test_sync_mends_a_document_when_a_file_stands_in_place_of_its_folder(index: LocalIndex, mirror: Mirror) -> None:
+    publish(index, mirror)
+    folder = mirror.tree / "pypi/demo/1.0"
+    shutil.rmtree(folder)
+    folder.write_text("no folder")
+    mirror.run("verify", code=5)
+    mirror.sync()
+    assert documents(mirror) == DOCUMENTS
+    mirror.run("verify")
+
+
+@pytest.mark.parametrize(
+    "name", ["links.html.gz", "index.html.gz", "project/demo/index.html.gz", "simple/index.html.gz"]
+)
+@pytest.mark.parametrize("is_verified", [False, True])
+def test_verify_finds_and_sync_removes_a_packed_copy_when_its_page_is_small(
+    index: LocalIndex, mirror: Mirror, name: str, *, is_verified: bool
+) -> None:
+    publish(index, mirror)
+    (mirror.tree / name).write_bytes(gzip.compress(b"what the page said long ago"))
+    if is_verified:
+        assert name in mirror.run("verify", code=5).out
+    mirror.sync()
+    assert not (mirror.tree / name).exists()
+    mirror.run("verify")
+
+
+def test_documents_are_right_again_when_a_file_was_damaged_as_they_were_made(index: LocalIndex, mirror: Mirror) -> None:
+    publish(index, mirror)
+    shutil.rmtree(mirror.tree / ".pymirror/state/sdists")
+    for filename in ("demo-2.0-py3-none-any.whl.metadata", "other-1.0.tar.gz"):
+        path = mirror.find(filename)
+        stat = path.stat()
+        path.write_bytes(bytes(stat.st_size))
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    index.add(make_wheel("demo", "0.5"))
+    index.add(make_sdist("other", "0.5"))
+    err = mirror.sync().err
+    assert "other: the metadata of other-1.0.tar.gz cannot be read" in err
+    assert legacy(mirror, "demo/2.0")["info"]["requires_dist"] is None
+    out = mirror.run("verify", code=5).out
+    assert "demo-2.0-py3-none-any.whl.metadata" in out
+    assert "other-1.0.tar.gz" in out
+    mirror.sync()
+    mirror.run("verify")
+    mended = mirror.published()
+    shutil.rmtree(mirror.tree)
+    mirror.sync()
+    assert mirror.published() == mended
+
+
+CARRIED = [
+    ("project/demo/index.html", "</main>", "<script>alert(1)</script></main>"),
+    ("project/other/index.html", "<li><code>", "<li><code><a href='https://evil.example.com'>"),
+    ("pypi/demo/json", "{", "x"),
+    ("pypi/other/1.0/json", "other", "dama"),
+    ("index.html", "demo", "dama"),
+    ("flat/demo-1.0-py3-none-any.whl", "", ""),
+]
+
+
+@pytest.mark.parametrize("keys", ["", "legacy-json: false\npublic-url: http://mirror.example.com:8080/a%20b/"])
+def test_verify_checks_the_documents_when_a_disk_was_carried_without_its_record(
+    index: LocalIndex, mirror: Mirror, keys: str
+) -> None:
+    metadata = "Metadata-Version: 2.1\nName: third\nVersion: 1.0\n\nSome *text*.\n"
+    index.add(make_wheel("third", "1.0", metadata=metadata))
+    publish(index, mirror, f"{keys}\nflat: true\nprojects: [demo, other, third]")
+    shutil.rmtree(mirror.tree / ".pymirror")
+    pages = [name for name in mirror.published() if not name.startswith(("packages/", "flat/"))]
+    assert mirror.run("verify", "--json").json["pages"] == len(pages)
+    damaged = set()
+    for name, old, new in CARRIED:
+        path = mirror.tree / name
+        if path.exists():
+            path.write_text(path.read_text().replace(old, new)) if old else path.unlink()
+            damaged.add(name)
+    assert {found["path"] for found in mirror.run("verify", "--json", code=5).json["damages"]} == damaged
+
+
+def test_verify_checks_no_words_of_a_description_when_another_version_may_have_made_them(
+    index: LocalIndex, mirror: Mirror
+) -> None:
+    metadata = "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n\nSome *text*.\n"
+    index.add(make_wheel("demo", "1.0", metadata=metadata))
+    mirror.write_spec(index, "projects: [demo]")
+    mirror.sync()
+    page = mirror.tree / "project/demo/index.html"
+    page.write_text(page.read_text().replace("<em>text</em>", "<i>text</i>"))
+    assert "project/demo/index.html: " in mirror.run("verify", code=5).out
+    shutil.rmtree(mirror.tree / ".pymirror")
     mirror.run("verify")
 
 
@@ -343,8 +504,34 @@ def test_descriptions_are_formatted_by_the_next_run_when_no_process_could_be_sta
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "no process could be started to format descriptions" in done.stderr
+    assert "no process could be had to format descriptions" in done.stderr
     assert "some *emphasis*" in (mirror.tree / "project/dd/index.html").read_text()
     mirror.sync()
     assert all("<em>emphasis</em>" in (mirror.tree / f"project/{name}/index.html").read_text() for name in names)
     assert "nothing written" in mirror.sync().err
+
+
+class StopAtOnce(NoProgress):
+    """Ctrl-C as soon as the first project is done."""
+
+    def item(self) -> None:
+        raise KeyboardInterrupt
+
+
+def test_descriptions_are_formatted_by_the_next_run_when_one_was_interrupted(index: LocalIndex, mirror: Mirror) -> None:
+    text = "Metadata-Version: 2.1\nName: {}\nVersion: 1.0\nDescription-Content-Type: text/x-rst\n\nsome *emphasis*\n"
+    names = [f"p{number}" for number in range(12)]
+    for name in names:
+        index.add(make_wheel(name, "1.0", metadata=text.format(name)))
+    mirror.write_spec(index, f"pages: false\nprojects: [{', '.join(names)}]")
+    mirror.sync()
+    storage = LocalStorage(mirror.tree)
+    snapshot = History(storage).current()
+    assert snapshot is not None
+    snapshot = msgspec.structs.replace(snapshot, site=DEFAULT_SITE)
+    with pytest.raises(KeyboardInterrupt):
+        publish_documents(snapshot, storage, progress=StopAtOnce(), stop=Stop(), threads=4)
+    for thread in threading.enumerate():
+        if thread.name.startswith("pymirror-"):
+            thread.join()
+    assert not [path for path in mirror.tree.glob("project/*/*.html") if "could not be formatted" in path.read_text()]

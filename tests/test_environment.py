@@ -27,7 +27,7 @@ from pymirror.environment import (
     suits_python,
 )
 from tests.archives import make_wheel
-from tests.servers import skip_or_fail
+from tests.servers import for_others, skip_or_fail
 
 
 def accepts(environment: Environment, tag: str) -> bool:
@@ -606,7 +606,7 @@ class Uv:
 
     def __init__(self, folder: Path, environ: dict[str, str]) -> None:
         self.folder = folder
-        self.environ = environ
+        self.environ = for_others(environ)
         self.links = folder / "links"
         self.links.mkdir()
 

@@ -93,6 +93,14 @@ def test_schema_has_no_objection_when_a_spec_is_good(validator: Draft202012Valid
         ("keep-latest: {per: patch, count: 1}", "$['keep-latest']"),
         ("exclude-newer: 1.5", "$['exclude-newer']"),
         ("max-total-size: [1]", "$['max-total-size']"),
+        ("dependencies: all", "$.dependencies"),
+        ("dependencies: 'true'", "$.dependencies"),
+        ("dependencies: 1", "$.dependencies"),
+        ("build-dependencies: newest", "$['build-dependencies']"),
+        ("projects: [{name: a, dependencies: some}]", "$.projects[0]"),
+        ("groups: [a]", "$.groups"),
+        ("groups: {web: a}", "$.groups.web"),
+        ("groups: {web: [{name: a}]}", "$.groups.web[0]"),
         ("on-upstream-removal: delete", "$['on-upstream-removal']"),
         ("require-hashes: 1", "$['require-hashes']"),
         ("network: {connections: 0}", "$.network.connections"),
@@ -128,6 +136,8 @@ def test_schema_objects_to_a_key_when_nothing_is_given_for_it(validator: Draft20
     [
         ("prereleases: ${V}", "true"),
         ("require-hashes: ${V}", "false"),
+        ("dependencies: ${V}", "false"),
+        ("build-dependencies: ${V}", "false"),
         ("keep-latest: ${V}", "3"),
         ("keep-latest: {per: minor, count: '${V}'}", "3"),
         ("network: {retries: '${V}', connections: '${V}'}", "3"),
@@ -354,8 +364,9 @@ def test_every_example_is_good_when_it_is_switched_on(tmp_path: Path) -> None:
     assert [upstream.credentials for upstream in spec.upstreams] == [("robot", PASSWORD)]
     assert len(spec.filters.environments or ()) == 1
     assert [rule.pattern for rule in spec.excludes] == ["urllib3", "*-nightly"]
-    given = {key for key, _ in spec.filters.origins}
-    assert given == {"environments", "package-types", "sdists", "keep-latest", "exclude-newer", "max-file-size"}
+    assert [group.name for group in spec.groups] == ["web"]
+    filters = {"environments", "package-types", "sdists", "keep-latest", "exclude-newer", "max-file-size"}
+    assert {key for key, _ in spec.filters.origins} == filters | {"dependencies", "build-dependencies"}
     assert spec.max_total_size
     assert spec.filters != Filters()
     assert Draft202012Validator(make_json_schema()).is_valid(yaml.safe_load(text))

@@ -163,3 +163,19 @@ def test_remove_page_takes_the_packed_copy_along_when_there_is_one(storage: Loca
     assert remove_page(storage, "simple/index.html") == 2
     assert list(storage.walk("simple")) == []
     assert remove_page(storage, "simple/index.html") == 0
+
+
+@pytest.mark.parametrize("name", ["mirror", "mirror/simple"])
+def test_a_file_of_the_users_own_stays_when_it_stands_where_a_folder_belongs(tmp_path: Path, name: str) -> None:
+    own = tmp_path / name
+    own.parent.mkdir(parents=True, exist_ok=True)
+    own.write_text("precious")
+    with pytest.raises(StorageError):
+        LocalStorage(tmp_path / "mirror").write("simple/demo/index.html", b"x")
+    assert own.read_text() == "precious"
+
+
+def test_a_file_gives_way_when_it_stands_where_a_folder_of_the_tree_belongs(storage: LocalStorage) -> None:
+    storage.write("simple/demo", b"damage")
+    storage.write("simple/demo/index.html", b"x")
+    assert read(storage, "simple/demo/index.html") == b"x"

@@ -598,10 +598,32 @@ def test_command_names_the_index_when_the_address_is_known(url: str, expected: s
     assert command.endswith(expected)
 
 
+@pytest.mark.parametrize(
+    ("url", "lines"),
+    [
+        ("http://mirror.example:8080/", ["--trusted-host mirror.example:8080", "six==1.17.0"]),
+        ("https://mirror.example/", ["six==1.17.0"]),
+    ],
+)
+def test_requirements_trust_the_host_on_a_line_of_its_own_when_it_is_plain_http(url: str, lines: list[str]) -> None:
+    page = render_project(make_project(), site=Site(public_url=url))
+    text = "".join(read_page(page).text).splitlines()
+    first = max(number for number, line in enumerate(text) if line.endswith(f"--index-url {url}simple/"))
+    assert text[first + 1 : first + 1 + len(lines)] == lines
+
+
 @pytest.mark.parametrize("versions", [("1.0rc1",), ("2.0a1", "2.0a2")])
 def test_command_names_the_version_when_an_installer_would_not_take_it(versions: tuple[str, ...]) -> None:
     (command, *_) = _commands(render_project(make_project(versions=versions)))
     assert command.endswith(f" six=={versions[-1]}")
+
+
+def test_command_is_quoted_for_the_shell_when_the_version_has_an_epoch() -> None:
+    page = render_project(make_project(versions=("1!2.0rc1",)))
+    pip, uv, _ = _commands(page)
+    assert pip.endswith(" 'six==1!2.0rc1'")
+    assert uv.endswith(" 'six==1!2.0rc1'")
+    assert "\nsix==1!2.0rc1\n" in re.sub(" *Copy", "\n", "".join(read_page(page).text))
 
 
 # ── what a file is ──────────────────────────────────────────────────────────────────────────────────

@@ -271,9 +271,10 @@ def test_command_names_the_server_when_the_page_is_read_from_one(page: Page, tre
 def test_command_trusts_the_host_when_it_is_plain_http_from_another(page: Page, tree: Tree) -> None:
     page.open(f"{tree.other}project/six/index.html")
     host = tree.other.removeprefix("http://").rstrip("/")
-    assert commands(page)[:2] == [
+    assert commands(page) == [
         f"pip install --index-url {tree.other}simple/ --trusted-host {host} six",
         f"uv pip install --default-index {tree.other}simple/ six",
+        f"--index-url {tree.other}simple/\n--trusted-host {host}\nsix==1.17.0",
     ]
 
 
@@ -407,6 +408,14 @@ def test_focus_goes_through_the_page_in_order_and_is_seen(page: Page, tree: Tree
     assert seen[10][0] == "six-1.17.0-py3-none-any.whl"
     assert {style for _, style, _ in seen} == {"solid"}
     assert all(is_in_view for _, _, is_in_view in seen)
+
+
+def test_what_scrolls_by_itself_takes_the_focus_when_it_is_wider_than_the_page(page: Page, tree: Tree) -> None:
+    page.resize(360, 740)
+    page.open(tree.file("project/six/index.html"))
+    wide = "[...document.querySelectorAll('.prose *')].filter(e => getComputedStyle(e).overflowX === 'auto'"
+    found = page.evaluate(f"{wide} && e.scrollWidth > e.clientWidth).map(e => [e.localName, e.tabIndex])")
+    assert found == [["pre", 0], ["div", 0]]
 
 
 def test_skip_link_leads_to_the_content_and_keeps_the_search(page: Page, tree: Tree) -> None:

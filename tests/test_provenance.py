@@ -107,6 +107,13 @@ def test_pages_link_to_no_object_when_the_public_url_is_not_https(index: LocalIn
     assert "provenance" not in (mirror.tree / "simple/demo/index.v1_json").read_text()
 
 
+def test_sync_reports_no_change_when_a_file_has_the_object_that_it_had(index: LocalIndex, mirror: Mirror) -> None:
+    add_attested(index)
+    mirror.write_spec(index, "projects: [demo]")
+    assert mirror.sync("--json").json["changed"] == 0
+    assert mirror.sync("--json").json["changed"] == 0
+
+
 def test_sync_asks_for_none_when_the_spec_says_so(index: LocalIndex, mirror: Mirror) -> None:
     add_attested(index)
     mirror.write_spec(index, "provenance: false\nprojects: [demo]")
@@ -138,10 +145,25 @@ def test_sync_publishes_the_file_and_tries_again_when_the_object_cannot_be_had(
 def test_sync_stops_asking_when_the_host_fails_again_and_again(index: LocalIndex, mirror: Mirror) -> None:
     for number in range(12):
         entry = add_attested(index, f"1.{number}")
-        index.fail_always(entry.provenance_path, Answer(404, b""))
-    mirror.write_spec(index, "projects: [demo]", network="connections: 1")
-    mirror.sync()
+        index.fail_always(entry.provenance_path, Answer(503, b""))
+    mirror.write_spec(index, "projects: [demo]", network="connections: 1, retries: 0")
+    assert "no provenance for 7 more files" in mirror.sync().err
     assert len(asked(index)) == 5
+
+
+def test_sync_asks_for_the_others_when_one_project_has_only_useless_objects(index: LocalIndex, mirror: Mirror) -> None:
+    for number in range(12):
+        entry = add_attested(index, f"1.{number}")
+        entry.provenance = make_provenance(entry.hashes["sha256"], version=2)
+        if number % 2:
+            index.fail_always(entry.provenance_path, Answer(404, b""))
+    last = index.add(make_wheel("zzz", "1.0"))
+    last.provenance = make_provenance(last.hashes["sha256"])
+    mirror.write_spec(index, "projects: [demo, zzz]", network="connections: 1, retries: 0")
+    err = mirror.sync().err
+    assert [path.name for path in mirror.tree.rglob("*.provenance")] == [f"{last.filename}.provenance"]
+    assert err.count("no provenance for demo-1.") == 5
+    assert "no provenance for 7 more files" in err
 
 
 def test_sync_keeps_the_object_when_upstream_lists_it_no_more(index: LocalIndex, mirror: Mirror) -> None:
@@ -188,3 +210,13 @@ def test_prune_deletes_the_object_when_its_file_goes(index: LocalIndex, mirror: 
     mirror.run("prune")
     assert not (mirror.tree / f"{entry.path[1:]}.provenance").exists()
     assert len(list((mirror.tree / "packages").rglob("*.whl"))) == 1
+
+
+def test_prune_keeps_the_object_when_all_state_is_gone(index: LocalIndex, mirror: Mirror) -> None:
+    entry = add_attested(index)
+    mirror.write_spec(index, "projects: [demo]")
+    mirror.sync()
+    shutil.rmtree(mirror.tree / ".pymirror")
+    mirror.run("prune")
+    assert (mirror.tree / f"{entry.path[1:]}.provenance").read_bytes() == entry.provenance
+    assert mirror.run("verify", "--json").json["unreferenced"] == 0

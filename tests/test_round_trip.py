@@ -215,7 +215,7 @@ def test_the_digest_of_the_pool_comes_back_when_a_url_is_read(project: SnapshotP
     assert found == [file.blake2b for file in project.files]
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(_SNAPSHOTS)
 def test_the_names_come_back_when_a_list_is_read(snapshot: Snapshot) -> None:
     expected = ProjectList(projects=tuple(project.name for project in snapshot.projects), api_version="1.4")
@@ -224,7 +224,7 @@ def test_the_names_come_back_when_a_list_is_read(snapshot: Snapshot) -> None:
     assert parse_project_list(data, content_type=JSON, url=f"{ROOT}simple/") == expected
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(_SNAPSHOTS)
 def test_the_files_come_back_when_the_page_of_links_is_read(snapshot: Snapshot) -> None:
     kept = [file for _, file in snapshot.files() if not file.yanked]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import hashlib
 import io
 import lzma
 import os
 import random
+import subprocess
+import sys
 import tarfile
 import zipfile
 import zlib
@@ -19,12 +22,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pymirror.archive import read_sdist_metadata, read_wheel_metadata
+from pymirror.archive import SdistParts, read_sdist_metadata, read_sdist_parts, read_wheel_metadata
+from pymirror.contents import Contents
 from pymirror.errors import IntegrityError, StorageError
+from pymirror.layout import pool_path
 from pymirror.metadata import MAX_HEADER_BYTES, MAX_METADATA_BYTES
+from pymirror.needs import MAX_PART_BYTES
 from pymirror.sdist import MAX_ENTRIES, MAX_UNPACKED_BYTES, BoundedFile, walk_sdist
+from pymirror.snapshot import SnapshotFile
+from pymirror.storage.local import LocalStorage
 from tests.archives import make_sdist, make_wheel
 
+ROOT = Path(__file__).parent.parent
 PKG_INFO = b"Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n\nA description.\n"
 OTHER = b"Metadata-Version: 2.1\nName: demo\nVersion: 1.0\nSummary: another\n\n"
 MEGABYTE = 1024 * 1024
@@ -78,6 +87,15 @@ class Sdists:
         path = self.folder / "sdist"
         path.write_bytes(data)
         return read_sdist_metadata(path, filename=filename)
+
+    def read_parts(self, members: dict[str, bytes], filename: str = "demo-1.0.tar") -> SdistParts:
+        """The parts of a tar archive with ``members``, which a zip archive must have too."""
+        zipped = self.folder / "zipped"
+        zipped.write_bytes(make_zip(*members.items()))
+        found = read_sdist_parts(zipped, filename=filename.replace(".tar", ".zip"))
+        (self.folder / "sdist").write_bytes(make_tar(*(member(name, data) for name, data in members.items())))
+        assert read_sdist_parts(self.folder / "sdist", filename=filename) == found
+        return found
 
     def refuse(self, data: bytes, filename: str = "demo-1.0.tar") -> str:
         """What is said of an archive that must not be read."""
@@ -256,6 +274,155 @@ def test_an_sdist_is_refused_when_it_is_called_otherwise_inside(
     assert problem in sdists.refuse(make_tar(member("demo-1.0/PKG-INFO", data)), filename)
 
 
+# ── the other parts ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_all_parts_are_read_when_they_are_there(sdists: Sdists) -> None:
+    found = sdists.read_parts(
+        {
+            "demo-1.0/setup.cfg": b"[options]",
+            "demo-1.0/docs/pyproject.toml": b"too deep",
+            "demo-1.0/tests/demo.egg-info/requires.txt": b"too deep",
+            "demo-1.0/PKG-INFO": PKG_INFO,
+            "demo-1.0/other.egg-info/PKG-INFO": b"another's",
+            "demo-1.0/other.egg-info/requires.txt": b"another's",
+            "demo-1.0/demo.egg-info/PKG-INFO": PKG_INFO,
+            "demo-1.0/demo.egg-info/requires.txt": b"six",
+            "demo-1.0/pyproject.toml": b"[project]",
+        }
+    )
+    assert found == SdistParts(pkg_info=PKG_INFO, requires_txt=b"six", pyproject=b"[project]", setup_cfg=b"[options]")
+
+
+def test_only_pkg_info_is_there_when_the_sdist_has_no_more(sdists: Sdists) -> None:
+    assert sdists.read_parts({"demo-1.0/PKG-INFO": PKG_INFO}) == SdistParts(pkg_info=PKG_INFO)
+    filename, data = make_sdist("demo", "1.0")
+    (sdists.folder / "sdist").write_bytes(data)
+    assert b"build-backend" in (read_sdist_parts(sdists.folder / "sdist", filename=filename).pyproject or b"")
+
+
+@pytest.mark.parametrize(
+    ("members", "requires_txt"),
+    [
+        ({"src/demo.egg-info/requires.txt": b"six"}, b"six"),
+        ({"src/demo.egg-info/requires.txt": b"six", "demo.egg-info/requires.txt": b"idna"}, b"idna"),
+        ({"src/demo.egg-info/requires.txt": b"six", "demo.egg-info/PKG-INFO": b""}, b""),
+        ({"demo.egg-info/PKG-INFO": b""}, b""),
+        ({"src/Demo.egg-info/PKG-INFO": b""}, b""),
+        ({"demo.egg-info/SOURCES.txt": b""}, None),
+        ({"demo-1.0.egg-info/requires.txt": b"six"}, None),
+        ({"dem.egg-info/requires.txt": b"six"}, None),
+        ({"demo-project.egg-info/requires.txt": b"six"}, None),
+        ({"lib/demo.egg-info/requires.txt": b"six"}, None),
+        ({".egg-info/requires.txt": b"six"}, None),
+    ],
+)
+def test_requires_txt_is_that_of_the_project_when_there_is_an_egg_info(
+    sdists: Sdists, members: dict[str, bytes], requires_txt: bytes | None
+) -> None:
+    files = {f"demo-1.0/{name}": data for name, data in members.items()}
+    assert sdists.read_parts({**files, "demo-1.0/PKG-INFO": PKG_INFO}).requires_txt == requires_txt
+
+
+def test_requires_txt_is_found_when_the_name_is_written_otherwise(sdists: Sdists) -> None:
+    pkg_info = PKG_INFO.replace(b"Name: demo", b"Name: Demo.Project")
+    members = {"Demo-Project-1.0/PKG-INFO": pkg_info, "Demo-Project-1.0/demo_project.egg-info/requires.txt": b"six"}
+    assert sdists.read_parts(members, "Demo.Project-1.0.tar").requires_txt == b"six"
+
+
+def test_requires_txt_is_that_of_the_project_when_another_has_the_beginning_of_its_name(sdists: Sdists) -> None:
+    pkg_info = PKG_INFO.replace(b"demo", b"foo-2").replace(b"1.0", b"2")
+    members = {
+        "foo-2-2/PKG-INFO": pkg_info,
+        "foo-2-2/foo.egg-info/requires.txt": b"six",
+        "foo-2-2/foo-2.egg-info/requires.txt": b"idna",
+        "foo-2-2/bar.egg-info/requires.txt": bytes(MAX_PART_BYTES + 1),  # not even read
+    }
+    assert sdists.read_parts(members, "foo-2-2.tar").requires_txt == b"idna"
+    del members["foo-2-2/foo-2.egg-info/requires.txt"]
+    assert sdists.read_parts(members, "foo-2-2.tar").requires_txt is None
+
+
+def test_the_parts_are_of_one_folder_when_others_have_some_too(sdists: Sdists) -> None:
+    members = {
+        "first/pyproject.toml": b"first",
+        "first/PKG-INFO": OTHER,
+        "demo-1.0/pyproject.toml": b"own",
+        "./demo-1.0/PKG-INFO": PKG_INFO,
+    }
+    assert sdists.read_parts(members) == SdistParts(pkg_info=PKG_INFO, pyproject=b"own")
+    del members["./demo-1.0/PKG-INFO"]
+    assert sdists.read_parts(members) == SdistParts(pkg_info=OTHER, pyproject=b"first")
+
+
+def test_a_part_is_passed_over_when_it_is_no_regular_file(sdists: Sdists) -> None:
+    link = member("demo-1.0/pyproject.toml", kind=tarfile.SYMTYPE, link="/etc/passwd")
+    (sdists.folder / "sdist").write_bytes(make_tar(link, GOOD))
+    assert read_sdist_parts(sdists.folder / "sdist", filename="demo-1.0.tar") == SdistParts(pkg_info=PKG_INFO)
+
+
+def test_little_is_kept_when_the_sdist_has_many_folders(sdists: Sdists) -> None:
+    members = {f"folder-{number}/pyproject.toml": b"x" for number in range(100)}
+    members["folder-99/PKG-INFO"] = PKG_INFO
+    assert sdists.read_parts(members) == SdistParts(pkg_info=PKG_INFO)
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "setup.cfg", "demo.egg-info/requires.txt"])
+def test_an_sdist_is_refused_when_a_part_is_too_large(sdists: Sdists, name: str) -> None:
+    files = {f"demo-1.0/{name}": bytes(MAX_PART_BYTES), "demo-1.0/PKG-INFO": PKG_INFO}
+    assert sdists.read_parts(files).pkg_info == PKG_INFO
+    with pytest.raises(IntegrityError, match=f"more than {MAX_PART_BYTES} bytes"):
+        sdists.read_parts({**files, f"demo-1.0/{name}": bytes(MAX_PART_BYTES + 1)})
+
+
+def test_an_sdist_is_refused_when_it_ends_before_all_was_looked_for(sdists: Sdists) -> None:
+    data = make_tar(GOOD, member("demo-1.0/data", b"x" * 5000))[:3000]
+    assert sdists.read(data) == PKG_INFO
+    with pytest.raises(IntegrityError, match="ends within a member"):
+        read_sdist_parts(sdists.folder / "sdist", filename="demo-1.0.tar")
+
+
+@pytest.mark.parametrize(
+    ("pkg_info", "problem"),
+    [
+        (None, "one in the folder of the sdist, got none"),
+        (PKG_INFO.replace(b"demo", b"other"), "expected Name: demo, got other"),
+        (PKG_INFO.replace(b"1.0\n\n", b"1.1\n\n"), "expected Version: 1.0, got 1.1"),
+    ],
+)
+def test_the_parts_are_refused_when_pkg_info_would_be(sdists: Sdists, pkg_info: bytes | None, problem: str) -> None:
+    members = {"demo-1.0/setup.cfg": b"", **({"demo-1.0/PKG-INFO": pkg_info} if pkg_info is not None else {})}
+    with pytest.raises(IntegrityError, match=problem):
+        sdists.read_parts(members)
+
+
+def test_an_sdist_is_refused_when_it_is_of_another_project_than_the_page(sdists: Sdists) -> None:
+    pkg_info = PKG_INFO.replace(b"demo", b"foo-2").replace(b"1.0", b"2")
+    (sdists.folder / "sdist").write_bytes(make_tar(member("foo-2-2/PKG-INFO", pkg_info)))
+
+    found = read_sdist_parts(sdists.folder / "sdist", filename="foo-2-2.tar", project="foo-2")
+    assert found.pkg_info == pkg_info
+    with pytest.raises(IntegrityError, match="expected Name: foo, got foo-2"):
+        read_sdist_parts(sdists.folder / "sdist", filename="foo-2-2.tar", project="foo")
+
+
+@pytest.mark.parametrize("write", [False, True])
+def test_the_content_of_an_sdist_is_nothing_when_it_is_of_another_project(tmp_path: Path, write: bool) -> None:
+    pkg_info = PKG_INFO.replace(b"demo", b"foo-2").replace(b"1.0", b"2")
+    storage = LocalStorage(tmp_path / "mirror")
+    data = make_tar(member("foo-2-2/PKG-INFO", pkg_info))
+    digest = hashlib.sha256(data).hexdigest()
+    file = SnapshotFile(filename="foo-2-2.tar", version="2", sha256=digest, blake2b="cd" * 32, size=len(data))
+    storage.write(pool_path(file.blake2b, file.filename), data)
+
+    for _ in range(2):  # read, and then remembered
+        contents = Contents(storage, write=write)
+        assert contents.read("foo", [file]) is None
+        found = contents.read("foo-2", [file])
+        assert found is not None
+        assert (found.name, found.version) == ("foo-2", "2")
+
+
 # ── limits ──────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -304,15 +471,56 @@ def test_an_archive_is_refused_when_it_asks_for_much_memory(sdists: Sdists) -> N
     data[16] = 40
     data[20:24] = zlib.crc32(data[12:20]).to_bytes(4, "little")
     assert "Memory usage limit" in sdists.refuse(bytes(data), "demo-1.0.tar.xz")
+    data[16] = 29  # 96 MiB
+    data[20:24] = zlib.crc32(data[12:20]).to_bytes(4, "little")
+    assert "Memory usage limit" in sdists.refuse(bytes(data), "demo-1.0.tar.xz")
+    data[16] = 28  # 64 MiB, as xz -9
+    data[20:24] = zlib.crc32(data[12:20]).to_bytes(4, "little")
+    assert sdists.read(bytes(data), "demo-1.0.tar.xz") == PKG_INFO
+
+
+_READ_MANY = """
+import sys, threading
+from pathlib import Path
+from pymirror.archive import read_sdist_metadata
+read = lambda: read_sdist_metadata(Path(sys.argv[1]), filename="demo-1.0.tar.xz")
+threads = [threading.Thread(target=read) for _ in range(5)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM:")))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no /proc")
+def test_archives_that_need_much_memory_wait_for_each_other_when_there_are_many(sdists: Sdists) -> None:
+    data = make_block("demo-1.0/zeros", 72 * MEGABYTE) + bytes(72 * MEGABYTE) + make_tar(GOOD)
+    path = sdists.folder / "sdist"
+    path.write_bytes(lzma.compress(data, filters=[{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 64 * MEGABYTE}]))
+    done = subprocess.run(
+        [sys.executable, "-c", _READ_MANY, str(path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert not done.stderr
+    assert int(done.stdout) < 200 * 1024  # KiB, at its largest
 
 
 @pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK])
 def test_an_archive_is_refused_when_its_extended_headers_are_huge(sdists: Sdists, kind: bytes) -> None:
     one = make_block("x", 2**33, kind=kind)
     assert "extended headers have more than" in sdists.refuse(one)
-    data = b"7 a=bc\n" * (MEGABYTE // 7)
+    data = b"1024 a=%s\n" % (b"b" * 1016) * (MEGABYTE // 1024)
     many = gzip.compress((make_block("x", len(data), kind=kind) + pad(data)) * 17, 1)
     assert "extended headers have more than" in sdists.refuse(many, "demo-1.0.tar.gz")
+
+
+def test_a_zip_archive_is_read_when_a_member_has_no_name(sdists: Sdists) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        nameless = zipfile.ZipInfo("q")
+        nameless.filename = ""
+        with archive.open(nameless, "w") as file:
+            file.write(b"x")
+        archive.writestr("demo-1.0/PKG-INFO", PKG_INFO)
+    assert sdists.read(out.getvalue(), "demo-1.0.zip") == PKG_INFO
 
 
 def test_a_zip_archive_is_refused_when_its_directory_is_huge(sdists: Sdists) -> None:

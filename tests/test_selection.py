@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from pymirror.plan import plan_projects
-from pymirror.selection import Excluded, Reason, Selection, Wants, wants_of
+from pymirror.selection import Excluded, Reason, Selection, Wants, list_reasons, wants_of
 from pymirror.simple.model import File
 from pymirror.snapshot import EMPTY
 from pymirror.spec.load import load_spec
@@ -183,6 +183,17 @@ def test_wants_of_takes_what_the_spec_says_of_the_project_when_it_speaks_of_othe
     assert wants.filters.yanked is YankedPolicy.INCLUDE
     assert wants.filters.package_types == {PackageType.SDIST}
     assert not wants.require_hashes
+
+
+def test_reasons_are_without_those_whose_marker_holds_in_no_environment() -> None:
+    files = {
+        "mirror.yaml": b"output: x\nenvironments: {python: ['3.12'], platform: [linux]}\nlockfiles: [a.lock]\n"
+        b"projects: ['demo >1', \"demo <1; python_version < '3'\"]\n",
+        "a.lock": b"demo==2; python_version >= '3'\ndemo==0.5; sys_platform == 'win32'\n",
+    }
+    wants = wants_of(load_spec(Path("mirror.yaml"), read=lambda path: files[str(path)], environ={}), DEMO, now=NOW)
+    assert [reason.rpartition(" ")[2] for reason in list_reasons(wants)] == ["(mirror.yaml)", "(a.lock)"]
+    assert list_reasons(wants)[0] == "demo >1 (mirror.yaml)"
 
 
 # ── pre-releases (PEP 440) ──────────────────────────────────────────────────────────────────────────

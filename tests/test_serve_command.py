@@ -22,7 +22,7 @@ from pymirror.workers import Stop
 from tests.archives import make_wheel
 from tests.conftest import Mirror
 from tests.index import JSON_TYPE, LocalIndex
-from tests.servers import skip_or_fail
+from tests.servers import for_others, skip_or_fail
 from tests.test_serve import ask, served
 
 
@@ -56,7 +56,7 @@ def test_client_installs_through_the_server_when_it_runs(published: Mirror, clie
         done = subprocess.run(
             [*command, "--target", "target", "app"],
             cwd=published.folder,
-            env=published.environ | {"no_proxy": "127.0.0.1"},
+            env=for_others(published.environ) | {"no_proxy": "127.0.0.1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -20,6 +20,7 @@ from pymirror.spec.document import MAX_DOCUMENT_BYTES
 from pymirror.spec.load import load_spec
 from pymirror.spec.model import (
     Cutoff,
+    DependencyPolicy,
     Filters,
     KeepLatest,
     Network,
@@ -85,6 +86,8 @@ allow-newer: [urllib3 >=2.2.2]
 exclude-older: "2019-12-31"
 max-file-size: 500 MB
 max-total-size: 50 GB
+dependencies: every
+build-dependencies: false
 require-hashes: false
 on-upstream-removal: keep
 public-url: https://Mirror.example.com/python
@@ -116,7 +119,13 @@ projects:
     exclude-newer: 0
     exclude-older: 1000 days
     max-file-size: 1 GB
+    dependencies: true
+    build-dependencies: true
   - Acme.*
+groups:
+  Web.App:
+    - Flask[Async] >=3 ; python_version >= "3.9"
+    - gunicorn
 files:
   - demo-1.0-py3-none-any.whl
   - {project: Old.Tool, file: "*.exe"}
@@ -293,6 +302,8 @@ def test_a_long_entry_overrides_the_top_level_keys_when_it_has_its_own(full: Spe
         exclude_newer=Cutoff(text="0"),
         exclude_older=Cutoff(text="1000 days", age_seconds=1000 * 86_400),
         max_file_size=10**9,
+        dependencies=DependencyPolicy.NEWEST,
+        build_dependencies=True,
     )
     assert str(rule.origin) == f"mirror.yaml:{line_of('- name: Num.Py')}"
     assert rule.origin.text == "Num.Py >=1.26"
@@ -318,7 +329,27 @@ def test_the_top_level_filters_are_read_when_given(full: Spec) -> None:
         exclude_newer=Cutoff(text="7 days", age_seconds=7 * 86_400),
         exclude_older=Cutoff(text="2019-12-31", moment=datetime(2019, 12, 31, tzinfo=UTC)),
         max_file_size=500_000_000,
+        dependencies=DependencyPolicy.EVERY,
+        build_dependencies=False,
     )
+
+
+def test_a_group_is_rules_of_the_top_level_filters_when_it_is_named(full: Spec) -> None:
+    (group,) = full.groups
+    assert (group.name, str(group.origin), group.origin.text) == (
+        "web-app",
+        f"mirror.yaml:{line_of('Web.App:')}",
+        "group web-app",
+    )
+    assert [(rule.pattern, str(rule.specifier), rule.extras, rule.marker) for rule in group.rules] == [
+        ("flask", ">=3", {"async"}, 'python_version >= "3.9"'),
+        ("gunicorn", "", frozenset(), None),
+    ]
+    assert [str(rule.origin) for rule in group.rules] == [
+        f"mirror.yaml:{line_of('- Flask')}",
+        f"mirror.yaml:{line_of('- gunicorn')}",
+    ]
+    assert [rule.filters for rule in group.rules] == [full.filters, full.filters]
 
 
 def test_single_files_are_wanted_when_they_are_named(full: Spec) -> None:
@@ -382,6 +413,8 @@ def test_defaults_stand_in_when_keys_are_left_out() -> None:
         prereleases=False,
         yanked=YankedPolicy.PINNED,
         sdists=SdistPolicy.ALL,
+        dependencies=DependencyPolicy.NONE,
+        build_dependencies=True,
     )
     assert spec.rules[0].filters == Filters()
     assert spec.require_hashes
@@ -389,6 +422,7 @@ def test_defaults_stand_in_when_keys_are_left_out() -> None:
     assert spec.max_total_size is None
     assert spec.network == Network()
     assert [*spec.upstreams, *spec.excludes, *spec.pins, *spec.unservable, *spec.files, *spec.allow_newer] == []
+    assert spec.groups == ()
 
 
 def test_connections_per_host_follow_connections_when_only_those_are_given() -> None:
@@ -599,7 +633,10 @@ def test_an_upstream_is_refused_when_its_url_is_none_of_an_index(url: str) -> No
         ("projects: [demo]", 'mirror.yaml:1: the key "output" is missing (the folder that becomes the mirror)'),
         ("output: ''\nprojects: [demo]", "mirror.yaml:1: output: names no folder"),
         ('output: "a\\0b"\nprojects: [demo]', "mirror.yaml:1: output: names no folder"),
-        ("output: tree\n", "mirror.yaml:1: nothing is wanted (list something under projects:, files: or lockfiles:)"),
+        (
+            "output: tree\n",
+            "mirror.yaml:1: nothing is wanted (list something under projects:, groups:, files: or lockfiles:)",
+        ),
         ("output: tree\nprojects: []\n", "mirror.yaml:1: nothing is wanted"),
         ("output: tree\nprojects:\n", "mirror.yaml:2: projects: expected a list, got nothing"),
         ("output: tree\nprojects: [a, b\nyanked: x\n", "mirror.yaml:3: not YAML: "),

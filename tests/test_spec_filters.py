@@ -73,6 +73,7 @@ FILTERS: list[tuple[str, str, Any]] = [
     ("exclude-older: 1000 days", "exclude_older", Cutoff(text="1000 days", age_seconds=86_400_000)),
     ("max-file-size: 1.5 MB", "max_file_size", 1_500_000),
     ("max-file-size: 1", "max_file_size", 1),
+    ("build-dependencies: false", "build_dependencies", False),
 ]
 
 
@@ -95,6 +96,7 @@ def test_a_filter_holds_for_one_project_when_it_is_its_own(line: str, name: str,
         "exclude-newer": "99 days",
         "exclude-older": "99 days",
         "max-file-size": "99 GB",
+        "build-dependencies": "true",
     }
     key = name.replace("_", "-")
     spec = load(f"output: tree\n{key}: {other[key]}\nprojects:\n  - name: own\n    {line}\n  - other\n")
@@ -124,6 +126,7 @@ def test_a_filter_holds_for_one_project_when_it_is_its_own(line: str, name: str,
         ("exclude-newer: 2026-01-31", "exclude-newer: 2026-01-31"),
         ("exclude-older: 0", "exclude-older: 0"),
         ("max-file-size: 500 MB", "max-file-size: 500 MB"),
+        ("build-dependencies: no", "build-dependencies: false"),
     ],
 )
 def test_a_filter_knows_its_line_and_text_when_it_was_given(line: str, text: str) -> None:
@@ -774,6 +777,7 @@ def test_a_line_of_which_nothing_is_known_is_told_when_an_entry_to_ignore_is_emp
         ("prereleases: ${V}", "prereleases", ("true", True)),
         ("prereleases: '${V}'", "prereleases", ("1", True)),
         ("prereleases: ${V}", "prereleases", ("false", False)),
+        ("build-dependencies: ${V}", "build_dependencies", ("false", False)),
         ("yanked: ${V}", "yanked", ("include", YankedPolicy.INCLUDE)),
         ("sdists: ${V}back", "sdists", ("fall", SdistPolicy.FALLBACK)),
         ("max-file-size: ${V} MB", "max_file_size", ("2", 2_000_000)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import time
@@ -154,6 +155,38 @@ def test_verify_works_when_all_state_is_gone(published: Mirror) -> None:
     alter(published.find(WHEEL))
 
     published.run("verify", code=5)
+
+
+@pytest.mark.parametrize("lost", [".pymirror", ".pymirror/state"])
+def test_verify_tells_of_every_damage_when_an_sdist_and_the_record_are_missing(
+    index: LocalIndex, published: Mirror, lost: str
+) -> None:
+    index.add(make_sdist("third", "1.0"))
+    published.write_spec(index, "projects: [demo, other, third]")
+    published.sync()
+    damaged = [published.find(filename) for filename in ("third-1.0.tar.gz", WHEEL)]
+    for path in damaged:
+        path.unlink()
+    shutil.rmtree(published.tree / lost)
+
+    run = published.run("verify", "--json", code=5)
+
+    names = sorted(path.relative_to(published.tree).as_posix() for path in damaged)
+    assert [found["path"] for found in run.json["damages"]] == names
+
+
+def test_verify_asks_for_no_documents_when_the_tree_is_of_a_version_that_made_none(
+    index: LocalIndex, mirror: Mirror
+) -> None:
+    index.add(make_wheel("demo", "1.0"))
+    mirror.write_spec(index, "pages: false\nlegacy-json: false\nprojects: [demo]")
+    mirror.sync()
+    recorded = mirror.tree / ".pymirror/snapshots/000001.json"
+    old = json.loads(recorded.read_bytes())
+    del old["site"]
+    recorded.write_text(json.dumps(old))
+
+    mirror.run("verify")
 
 
 def test_verify_takes_the_folder_of_the_tree(published: Mirror, tmp_path: Path) -> None:
@@ -314,6 +347,23 @@ def test_a_pruned_file_is_fetched_when_it_is_wanted_again(index: LocalIndex, lit
     assert littered.projects() == ["demo", "other"]
     assert len(index.requests("/packages/")) == 1
     littered.run("verify")
+
+
+def test_prune_forgets_what_was_read_out_of_an_sdist_when_it_deletes_it(index: LocalIndex, mirror: Mirror) -> None:
+    for version in ("1.0", "2.0"):
+        index.add(make_sdist("demo", version))
+    mirror.write_spec(index, "projects: [demo]")
+    mirror.sync()
+    mirror.write_spec(index, "projects: [demo ==2.0]")
+    mirror.sync()
+    assert len(list(mirror.tree.glob(".pymirror/state/sdists/*/*"))) == 2
+
+    mirror.run("prune")
+
+    assert len(list(mirror.tree.glob(".pymirror/state/sdists/*/*"))) == 1
+    before = mirror.content()
+    mirror.sync()
+    assert mirror.content() == before
 
 
 def test_prune_works_when_all_state_is_gone(littered: Mirror) -> None:

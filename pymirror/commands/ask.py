@@ -74,7 +74,8 @@ class Asking:
             )
         return self._indexes[upstream.url]
 
-    def _upstream_of(self, project: NormalizedName) -> Upstream | None:
+    def find_upstream(self, project: NormalizedName) -> Upstream | None:
+        """Where ``project`` comes from; ``None`` where no upstream of the spec has it."""
         return self._spec.upstream_of(project) or self._default
 
     # ── which projects ──────────────────────────────────────────────────────────────────────────
@@ -127,7 +128,7 @@ class Asking:
         matched: set[str] = set()
         for name in listed:
             hits = [glob for glob in globs if fnmatchcase(name, glob)]
-            if hits and self._upstream_of(name) is upstream:
+            if hits and self.find_upstream(name) is upstream:
                 matched.update(hits)
                 self._add(routes, name)
         if not isinstance(fetched, Failure):
@@ -136,7 +137,7 @@ class Asking:
             routes.vanished += [
                 name
                 for name in gone
-                if self._upstream_of(name) is upstream and any(fnmatchcase(name, glob) for glob in globs)
+                if self.find_upstream(name) is upstream and any(fnmatchcase(name, glob) for glob in globs)
             ]
         return matched
 
@@ -157,7 +158,7 @@ class Asking:
         return fetched.projects
 
     def _add(self, routes: Routes, project: NormalizedName) -> None:
-        upstream = self._upstream_of(project)
+        upstream = self.find_upstream(project)
         if upstream is not None:  # there is a default wherever one is needed
             routes.upstreams[project] = upstream
 
@@ -238,6 +239,8 @@ def open_asking(spec: Spec, ports: Ports) -> Iterator[Asking]:
 def _needs_default(spec: Spec) -> bool:
     if any(not upstream.projects for upstream in spec.upstreams):
         return False
+    if spec.wants_dependencies:
+        return True  # whatever is needed comes from somewhere
     is_open = any(not any(each.claims_all(glob) for each in spec.upstreams) for glob in spec.globs())
     return is_open or any(spec.upstream_of(project) is None for project in spec.projects())
 

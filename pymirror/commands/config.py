@@ -9,20 +9,30 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pymirror.default_index import find_default_upstream
+from pymirror.errors import UsageError
 from pymirror.settings import Facts, find_tool, list_tools, make_config
 from pymirror.spec.model import Spec
 
 
 def write_config(
-    name: str | None, spec: Path, *, url: str | None, root: Path | None, load: Callable[[Path], Spec]
+    name: str | None,
+    spec: Path,
+    *,
+    url: str | None,
+    root: Path | None,
+    load: Callable[[Path], Spec],
+    made_against: str | None = None,
 ) -> str:
     """The settings of the tool ``name``; without one, the list of tools.
 
-    The spec is read only where nothing else says where the tree is. Raises :class:`UsageError`, and what ``load`` does.
+    The spec is read only where nothing else says where the tree is. ``made_against`` is the URL of the index that lock
+    files name; without one, the public index. Raises :class:`UsageError`, and what ``load`` does.
     """
     if name is None:
         return list_tools()
     tool = find_tool(name)
+    if made_against is not None and name != "lockfile":
+        raise UsageError(f"--made-against says nothing to {name}", hint="it belongs to: pymirror config lockfile")
     if root is None and tool.needs_folder(has_url=url is not None):
         root = load(spec).output
     folder = None if root is None else root.absolute()
@@ -32,10 +42,14 @@ def write_config(
         spec=spec.absolute().as_posix(),
         command=_find_command(),
         user=_find_owner(folder),
-        # What lock files name is the public index, whatever this machine is set to: hence none of its settings.
-        public_index=find_default_upstream({"PIP_CONFIG_FILE": "/dev/null"}).url if name == "lockfile" else "",
+        made_against=_find_public_index() if made_against is None and name == "lockfile" else made_against or "",
     )
     return make_config(name, facts)
+
+
+def _find_public_index() -> str:
+    """What most lock files name, whatever this machine is set to: hence none of its settings."""
+    return find_default_upstream({"PIP_CONFIG_FILE": "/dev/null"}).url
 
 
 def _find_command() -> tuple[str, ...]:

@@ -5,21 +5,25 @@ With ``write``, what the pool turns out to hold is recorded; ``plan`` writes not
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from packaging.utils import NormalizedName
 
-from pymirror.commands.ask import Asking
+from pymirror.commands.ask import Asking, Missed
+from pymirror.commands.dependencies import Closed, Dependencies
+from pymirror.commands.obtain import make_source
 from pymirror.commands.ports import DISK_THREADS, Ports
-from pymirror.commands.sizes import Page, select_pages
+from pymirror.commands.report import DependencyReport, make_dependency_report
+from pymirror.commands.sizes import Page, as_file, select_pages
 from pymirror.history import History
+from pymirror.metadata_source import Obtain
 from pymirror.plan import Failure, Plan, PoolFile, PoolKey, list_published, make_plan, plan_projects
 from pymirror.pool import Pool
 from pymirror.quarantine import Quarantine
 from pymirror.selection import Demands, Selection, is_moot
-from pymirror.simple.model import File, Hashes, ProjectDetail
-from pymirror.snapshot import EMPTY, Snapshot, SnapshotFile
+from pymirror.simple.model import Hashes, ProjectDetail
+from pymirror.snapshot import EMPTY, Snapshot
 from pymirror.spec.model import Spec
 from pymirror.upstream import FetchedPage
 
@@ -28,16 +32,19 @@ from pymirror.upstream import FetchedPage
 class Found:
     """What upstream answered: a page of each project, or why there is none.
 
-    ``notes`` tell of projects that only a pattern wants, and that have nothing.
+    ``notes`` tell of projects that only a pattern wants, and that have nothing. ``others`` are the pages that were read
+    for dependencies.
     """
 
     pages: list[Page] = field(default_factory=list)
+    others: dict[NormalizedName, Page] = field(default_factory=dict)
+    missed: dict[NormalizedName, Missed] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     notes: dict[str, str] = field(default_factory=dict)
 
     def learn(self, sizes: Mapping[tuple[str, str], int]) -> None:
         """Puts the sizes of files, by (project, file name), into their pages."""
-        for page in self.pages:
+        for page in [*self.pages, *self.others.values()]:
             project = page.wants.project
             told: dict[tuple[str, Hashes], int | None] = {
                 (file.filename, file.hashes): size
@@ -48,7 +55,7 @@ class Found:
 
     def remember(self) -> None:
         """Keeps what is new of the pages."""
-        for page in self.pages:
+        for page in [*self.pages, *self.others.values()]:
             kept = page.fetched.to_remember
             if page.index is not None and kept is not None and page.fetched.is_new:
                 page.index.cache.save(page.wants.project, kept)
@@ -63,24 +70,40 @@ class Decision:
     selections: tuple[Selection, ...]
     held: dict[PoolKey, PoolFile]
     plan: Plan
+    closed: Closed
+    dependencies: Dependencies
 
 
-def decide(spec: Spec, ports: Ports, asking: Asking, *, pool: Pool, write: bool) -> Decision:
-    """Asks upstream for every wanted project and decides. With ``write``, what the pool holds is recorded."""
+def decide(spec: Spec, ports: Ports, asking: Asking, *, pool: Pool, obtain: Obtain, write: bool) -> Decision:
+    """Asks upstream for every wanted project and decides. With ``write``, what is learned of files is recorded.
+
+    ``obtain`` fetches a file whose metadata nothing else tells.
+    """
     previous = History(ports.storage).current() or EMPTY
     pool.load(progress=ports.progress, stop=ports.stop, threads=DISK_THREADS, write=write)
     found = ask_pages(spec, ports, asking, previous)
     found.failures[:0] = _list_unservable(spec)
-    return conclude(spec, ports, asking, previous, found, pool=pool, write=write)
+    source = make_source(spec, ports, asking, obtain=obtain, write=write)
+    dependencies = Dependencies(spec, ports, asking, previous, pool, source)
+    return conclude(spec, ports, asking, previous, found, pool=pool, write=write, dependencies=dependencies)
 
 
 def conclude(
-    spec: Spec, ports: Ports, asking: Asking, previous: Snapshot, found: Found, *, pool: Pool, write: bool
+    spec: Spec,
+    ports: Ports,
+    asking: Asking,
+    previous: Snapshot,
+    found: Found,
+    *,
+    pool: Pool,
+    write: bool,
+    dependencies: Dependencies,
 ) -> Decision:
     """The decision on what upstream answered, as far as it is known by now."""
-    selections = select_pages(spec, asking, found.pages, previous)
+    selections, closed = _select(spec, asking, previous, found, dependencies)
     aside = ((held.project, held.file) for held in Quarantine(ports.storage).load() if not held.is_over(ports.now))
-    projects, failures = plan_projects(selections, found.failures, previous, spec.excludes, aside)
+    unread = [*found.failures, *_list_unread(found, dependencies)]
+    projects, failures = plan_projects(selections, unread, previous, spec.excludes, aside)
     wanted = (file for project in projects for file in project.files)
     held = pool.find(
         [*wanted, *list_published(previous)],
@@ -89,8 +112,51 @@ def conclude(
         threads=DISK_THREADS,
         write=write,
     )
-    plan = make_plan(projects, failures, previous, held)
-    return Decision(previous=previous, found=found, selections=selections, held=held, plan=plan)
+    plan = make_plan(projects, [*failures, *closed.failures], previous, held)
+    return Decision(
+        previous=previous,
+        found=found,
+        selections=selections,
+        held=held,
+        plan=plan,
+        closed=closed,
+        dependencies=dependencies,
+    )
+
+
+def _select(
+    spec: Spec, asking: Asking, previous: Snapshot, found: Found, dependencies: Dependencies
+) -> tuple[tuple[Selection, ...], Closed]:
+    """The decision on each page, with what it needs where the spec wants dependencies."""
+    for page in found.pages:
+        page.wants = replace(page.wants, needs=())
+    selections = select_pages(spec, asking, found.pages, previous)
+    if not dependencies.is_asked:
+        return selections, Closed()
+    while True:  # what turns out too large changes what can be chosen; each size is asked for once
+        closed = dependencies.close(found.pages, found.missed, selections)
+        found.others = dependencies.pages
+        named = {page.wants.project for page in found.pages}
+        pages = [*found.pages, *(p for name, p in found.others.items() if name in closed.needs and name not in named)]
+        for page in pages:
+            page.wants = replace(page.wants, needs=closed.needs.get(page.wants.project, ()))
+        before = [page.fetched for page in pages]
+        selections = select_pages(spec, asking, pages, previous)
+        if all(page.fetched is fetched for page, fetched in zip(pages, before, strict=True)):
+            return selections, closed
+
+
+def _list_unread(found: Found, dependencies: Dependencies) -> Iterator[Failure]:
+    """The pages that dependencies are on and that could not be read, where that is not said already."""
+    said = {failure.project for failure in found.failures}
+    return (failure for failure in dependencies.list_missed() if failure.project not in said)
+
+
+def report_dependencies(decision: Decision) -> DependencyReport | None:
+    """What dependencies bring; ``None`` where the spec asks for none."""
+    return make_dependency_report(
+        decision.closed.outcomes, decision.selections, is_asked=decision.dependencies.is_asked
+    )
 
 
 # ── what upstream has ───────────────────────────────────────────────────────────────────────────────
@@ -113,8 +179,10 @@ def ask_pages(
             ports.progress.note(f"{name}: not asked for: no environment has use for it, or it is excluded as a whole")
     for project, index, result in asking.fetch_pages(routes.upstreams):
         wants = demands.of(project)
+        if not isinstance(result, FetchedPage):
+            found.missed[project] = result
         if isinstance(result, FetchedPage):
-            files = tuple(map(_as_file, published.get(project, ())))
+            files = tuple(map(as_file, published.get(project, ())))
             found.pages.append(Page(wants=wants, published=files, fetched=result, index=index))
         elif wants.is_named or project in published or not result.is_nothing:
             found.failures.append(Failure(project=project, what=project, problem=result.problem))
@@ -126,7 +194,7 @@ def ask_pages(
         old = before[project]
         detail = ProjectDetail(files=(), status=old.status, status_reason=old.status_reason)
         nothing = FetchedPage(detail=detail, url="", to_remember=None)
-        files = tuple(map(_as_file, published[project]))
+        files = tuple(map(as_file, published[project]))
         found.pages.append(Page(wants=demands.of(project), published=files, fetched=nothing))
     return found
 
@@ -140,17 +208,3 @@ def _list_unservable(spec: Spec) -> list[Failure]:
         )
         for line in spec.unservable
     ]
-
-
-def _as_file(file: SnapshotFile) -> File:
-    """A published file as a page would list it, without a place to fetch it from."""
-    hashes = tuple(sorted({("sha256", file.sha256), *file.other_hashes}))
-    return File(
-        filename=file.filename,
-        url="",
-        hashes=hashes,
-        size=file.size,
-        upload_time=file.upload_time,
-        requires_python=file.requires_python,
-        yanked=file.yanked,
-    )

@@ -52,6 +52,14 @@ package-types: [bdist_wheel, sdist]
 # exclude-newer: 7 days               # a cooldown: what is younger waits
 # max-file-size: 500 MB
 # max-total-size: 50 GB               # sync stops before the first byte where the mirror would be larger
+
+# With environments: everything that the newest releases need is mirrored too, and what builds sdists without a wheel.
+# dependencies: true
+# build-dependencies: false           # nothing is built from these
+
+# Requirements that can be installed together, with all that they need. With environments.
+# groups:
+#   web: [flask >=3, gunicorn]
 """
 
 _EXAMPLE = """

@@ -7,7 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from pymirror.commands.ask import open_asking
-from pymirror.commands.decide import Decision, decide
+from pymirror.commands.decide import Decision, decide, report_dependencies
+from pymirror.commands.obtain import open_temporary
 from pymirror.commands.plan_files import list_actions, list_files
 from pymirror.commands.ports import Ports
 from pymirror.commands.report import PlanReport, ProjectChange, list_left_out
@@ -21,8 +22,8 @@ from pymirror.spec.model import Spec
 
 def plan(spec: Spec, ports: Ports, *, with_files: bool = False) -> PlanReport:
     """What a ``sync`` would do now, if every download succeeded; ``with_files`` lists every file that was judged."""
-    with open_asking(spec, ports) as asking:
-        decision = decide(spec, ports, asking, pool=Pool(ports.storage), write=False)
+    with open_asking(spec, ports) as asking, open_temporary(spec, ports, asking) as obtain:
+        decision = decide(spec, ports, asking, pool=Pool(ports.storage), obtain=obtain, write=False)
     snapshot = _foresee(decision)
     difference = diff_snapshots(decision.previous, snapshot)
     return PlanReport(
@@ -36,6 +37,7 @@ def plan(spec: Spec, ports: Ports, *, with_files: bool = False) -> PlanReport:
         left_out=list_left_out(decision.selections, spec.on_upstream_removal),
         failures=decision.plan.failures,
         files=list_files(decision, snapshot, difference) if with_files else None,
+        dependencies=report_dependencies(decision),
     )
 
 

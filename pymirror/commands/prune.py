@@ -6,6 +6,7 @@ import math
 
 from pymirror.commands.ports import DISK_THREADS, Ports
 from pymirror.commands.report import PruneReport
+from pymirror.contents import forget_sdists
 from pymirror.errors import NoMirrorError
 from pymirror.history import History
 from pymirror.layout import BESIDE_SUFFIXES, POOL, blake2b_of_pool_path
@@ -26,17 +27,22 @@ def prune(ports: Ports, *, grace_seconds: float, now: float, dry_run: bool) -> P
         raise NoMirrorError(storage.location)
     with hold_lock(storage, command="prune"):
         ports.progress.phase("pruning", items=0)
-        kept = {path for snapshot in history.kept() for _, file in snapshot.files() for path in file.paths}
+        snapshots = history.kept()
+        kept = {path for snapshot in snapshots for _, file in snapshot.files() for path in file.paths}
         # The grace is counted by the clock of the disk, whatever time the run is told to have.
         recent, expired = history.superseded(since=now - grace_seconds if grace_seconds else math.inf)
         graced = {path for snapshot in recent for _, file in snapshot.files() for path in file.paths} - kept
-        held = {path for each in quarantine.load() if not each.is_over(ports.now) for path in each.file.paths} - kept
+        aside = [each.file for each in quarantine.load() if not each.is_over(ports.now)]
+        held = {path for file in aside for path in file.paths} - kept
         # Only what has the form of the pool: whatever else lies there, pymirror did not put there.
         pool = (path for path in storage.walk(POOL) if blake2b_of_pool_path(path) is not None)
         doomed = [path for path in pool if path not in kept and path not in graced and path not in held]
         size = sum(stat.size for path in doomed if (stat := storage.stat(path)) is not None)
         if not dry_run:
             _delete(ports, doomed, expired)
+            stay = (file for snapshot in [*snapshots, *recent] for _, file in snapshot.files())
+            forget_sdists(storage, keep={file.sha256 for file in [*stay, *aside]})
+            storage.sync()
             quarantine.expire(ports.now)
     return PruneReport(
         output=storage.location,
@@ -55,4 +61,3 @@ def _delete(ports: Ports, paths: list[str], snapshots: list[str]) -> None:
     for path in [*paths, *snapshots]:
         ports.stop.check()
         ports.storage.remove(path)
-    ports.storage.sync()

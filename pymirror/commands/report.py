@@ -10,6 +10,7 @@ from typing import Any
 
 from packaging.version import Version
 
+from pymirror.closure import Outcome, Solution
 from pymirror.commands.why_report import kebab
 from pymirror.errors import ExitCode
 from pymirror.plan import Failure
@@ -51,6 +52,24 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DependencyReport:
+    """What ``dependencies`` and ``groups`` bring: releases and files that nothing else asks for, and their bytes as far
+    as these are known.
+
+    ``roots`` were resolved, each in one environment, ``unsolved`` of them without a solution. ``unproven`` are releases
+    whose needs only a build would tell.
+    """
+
+    roots: int
+    unsolved: int
+    projects: int
+    releases: int
+    files: int
+    size: int
+    unproven: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SyncReport:
     """What ``sync`` did. ``size`` and ``downloaded_size`` are bytes."""
 
@@ -68,6 +87,7 @@ class SyncReport:
     pages_written: int
     left_out: LeftOut
     failures: tuple[Failure, ...]
+    dependencies: DependencyReport | None = None
 
     @property
     def exit_code(self) -> ExitCode:
@@ -126,6 +146,7 @@ class PlanReport:
     left_out: LeftOut
     failures: tuple[Failure, ...]
     files: tuple[FileChange, ...] | None = None
+    dependencies: DependencyReport | None = None
 
     @property
     def is_refused(self) -> bool:
@@ -246,6 +267,7 @@ def make_sync_report(
     pages_written: int,
     left_out: LeftOut,
     failures: Iterable[Failure],
+    dependencies: DependencyReport | None,
 ) -> SyncReport:
     """``downloaded`` are the sizes of the files that were fetched."""
     files = [file for _, file in snapshot.files()]
@@ -264,6 +286,31 @@ def make_sync_report(
         pages_written=pages_written,
         left_out=left_out,
         failures=tuple(sorted(failures)),
+        dependencies=dependencies,
+    )
+
+
+def make_dependency_report(
+    outcomes: Sequence[Outcome], selections: Sequence[Selection], *, is_asked: bool
+) -> DependencyReport | None:
+    """``None`` where the spec asks for no dependency."""
+    if not is_asked:
+        return None
+    added = [
+        (selection.project, chosen)
+        for selection in selections
+        for chosen in selection.chosen
+        if chosen.is_dependency and not chosen.is_removed
+    ]
+    unproven = {name for outcome in outcomes if isinstance(outcome, Solution) for name in outcome.unproven}
+    return DependencyReport(
+        roots=len(outcomes),
+        unsolved=sum(1 for outcome in outcomes if not isinstance(outcome, Solution)),
+        projects=len({project for project, _ in added}),
+        releases=len({(project, chosen.version) for project, chosen in added}),
+        files=len(added),
+        size=sum(chosen.file.expected_size or 0 for _, chosen in added),
+        unproven=tuple(sorted(unproven)),
     )
 
 
@@ -271,6 +318,7 @@ def _flatten(report: SyncReport | PlanReport) -> dict[str, Any]:
     """The report with what was left out among its own keys; the list of files only where it was asked for."""
     values = asdict(report)
     values |= values.pop("left_out")
-    if values.get("files", ()) is None:
-        del values["files"]
+    for name in ("files", "dependencies"):
+        if values.get(name, ()) is None:
+            del values[name]
     return dict(kebab(values))

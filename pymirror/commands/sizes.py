@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from pymirror.commands.ask import Asking
-from pymirror.selection import Judgement, Selection, Wants, examine, select
+from pymirror.selection import Judgement, Offered, Selection, Wants, examine, read_offered
 from pymirror.simple.model import File, Hashes
 from pymirror.snapshot import Snapshot, SnapshotFile
 from pymirror.spec.model import Spec
@@ -23,9 +23,28 @@ class Page:
     published: tuple[File, ...]
     fetched: FetchedPage
     index: Index | None = None
+    _offered: tuple[FetchedPage, Offered] | None = field(default=None, init=False, repr=False)
+
+    def read(self) -> Offered:
+        """What the page offers, and the files of the mirror that it lists no more."""
+        if self._offered is None or self._offered[0] is not self.fetched:
+            offered = read_offered(
+                self.wants.project, self.fetched.detail, page_url=self.fetched.url, published=self.published
+            )
+            self._offered = (self.fetched, offered)
+        return self._offered[1]
 
     def select(self) -> Selection:
-        return select(self.wants, self.fetched.detail, page_url=self.fetched.url, published=self.published)
+        return self.examine().selection
+
+    def examine(self) -> Judgement:
+        return examine(
+            self.wants,
+            self.fetched.detail,
+            page_url=self.fetched.url,
+            published=self.published,
+            offered=self.read(),
+        )
 
     def learn(self, sizes: dict[tuple[str, Hashes], int | None], *, remember: bool) -> None:
         """Puts ``sizes`` into the page; with ``remember``, into what is kept of it too, so that they are asked once."""
@@ -41,10 +60,24 @@ class Page:
         self.fetched = replace(self.fetched, detail=detail, to_remember=remembered, is_new=True)
 
 
+def as_file(file: SnapshotFile) -> File:
+    """A published file as a page would list it, without a place to fetch it from."""
+    hashes = tuple(sorted({("sha256", file.sha256), *file.other_hashes}))
+    return File(
+        filename=file.filename,
+        url="",
+        hashes=hashes,
+        size=file.size,
+        upload_time=file.upload_time,
+        requires_python=file.requires_python,
+        yanked=file.yanked,
+    )
+
+
 def examine_page(spec: Spec, asking: Asking, page: Page, previous: Snapshot) -> Judgement:
     """The decision on one page, with what every rule said of every file."""
     select_pages(spec, asking, [page], previous)
-    return examine(page.wants, page.fetched.detail, page_url=page.fetched.url, published=page.published)
+    return page.examine()
 
 
 def select_pages(spec: Spec, asking: Asking, pages: Sequence[Page], previous: Snapshot) -> tuple[Selection, ...]:

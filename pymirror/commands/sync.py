@@ -6,7 +6,8 @@ import contextlib
 from collections.abc import Iterator, Mapping
 
 from pymirror.commands.ask import Asking, open_asking
-from pymirror.commands.decide import Decision, conclude, decide
+from pymirror.commands.decide import Decision, conclude, decide, report_dependencies
+from pymirror.commands.obtain import PoolObtain, make_downloader
 from pymirror.commands.ports import DISK_THREADS, Ports
 from pymirror.commands.report import SyncReport, list_left_out, make_sync_report
 from pymirror.download import Download, Downloader, partial_name
@@ -22,7 +23,8 @@ from pymirror.provenance import Provenances
 from pymirror.publish import publish
 from pymirror.publish_documents import publish_documents
 from pymirror.quarantine import Quarantine
-from pymirror.selection import Demands, Reason, list_reasons
+from pymirror.roots import explain_project
+from pymirror.selection import Demands, Reason
 from pymirror.snapshot import Snapshot, SnapshotFile, diff_snapshots
 from pymirror.spec.model import RemovalPolicy, Spec
 
@@ -43,15 +45,9 @@ def sync(spec: Spec, ports: Ports, *, allow_shrink: bool) -> SyncReport:
 def _sync(spec: Spec, ports: Ports, asking: Asking, *, allow_shrink: bool) -> SyncReport:
     ports.storage.remove_folder(TEMPORARY)
     pool = Pool(ports.storage)
-    first = decision = decide(spec, ports, asking, pool=pool, write=True)
-    downloader = Downloader(
-        transport=asking.transport,
-        pool=pool,
-        storage=ports.storage,
-        network=spec.network,
-        progress=ports.progress,
-        stop=ports.stop,
-    )
+    downloader = make_downloader(spec, ports, asking, pool, ports.storage)
+    obtain = PoolObtain(downloader, ports.storage)
+    first = decision = decide(spec, ports, asking, pool=pool, obtain=obtain, write=True)
     downloads: dict[tuple[str, str], Download] = {}
     while True:
         if not allow_shrink:
@@ -62,8 +58,20 @@ def _sync(spec: Spec, ports: Ports, asking: Asking, *, allow_shrink: bool) -> Sy
             break
         # Nobody told their sizes before: now that they are known, it is decided again, as if they had been told.
         decision.found.learn(too_large)
-        decision = conclude(spec, ports, asking, decision.previous, decision.found, pool=pool, write=True)
-    report = _publish(spec, ports, asking, decision, downloads, reused=first.plan.reused, allow_shrink=allow_shrink)
+        decision = conclude(
+            spec,
+            ports,
+            asking,
+            decision.previous,
+            decision.found,
+            pool=pool,
+            write=True,
+            dependencies=decision.dependencies,
+        )
+    early = obtain.list_wanted(decision.plan.projects)
+    downloads |= early
+    reused = first.plan.reused - len(early)
+    report = _publish(spec, ports, asking, decision, downloads, reused=reused, allow_shrink=allow_shrink)
     decision.found.remember()
     for cache, names in asking.lists:
         cache.save_list(names)
@@ -118,7 +126,7 @@ def _publish(
         fetched,
         decision.previous,
         site=spec.site,
-        explain=lambda project: list_reasons(demands.of(project)),
+        explain=lambda project: explain_project(project, demands, decision.closed.needs),
     )
     difference = diff_snapshots(decision.previous, snapshot)
     if not allow_shrink:
@@ -128,6 +136,7 @@ def _publish(
     quarantined = {selection.project for selection in decision.selections if selection.status == "quarantined"}
     quarantine.add(_list_set_aside(spec, decision, snapshot), quarantined=quarantined, now=ports.now)
     snapshot = _add_provenance(spec, ports, asking, decision, snapshot)
+    difference = diff_snapshots(decision.previous, snapshot)  # now that both say what provenance there is
     ports.storage.sync()  # the files and their folders, before any page names them
     history = History(ports.storage)
     number = history.record(snapshot)
@@ -144,6 +153,7 @@ def _publish(
         pages_written=written,
         left_out=list_left_out(decision.selections, spec.on_upstream_removal),
         failures=[*decision.plan.failures, *failures],
+        dependencies=report_dependencies(decision),
     )
 
 

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from pymirror.commands.ports import DISK_THREADS, Ports
 from pymirror.commands.report import Damage, VerifyReport
 from pymirror.commands.verify_pages import check_pages
+from pymirror.contents import sdist_metadata_name
 from pymirror.errors import NoMirrorError, StorageError
 from pymirror.history import find_published
 from pymirror.layout import METADATA_SUFFIX, POOL, PROVENANCE_SUFFIX
 from pymirror.lock import hold_lock
+from pymirror.page_record import PageRecord
 from pymirror.pool import Pool, hash_file
 from pymirror.quarantine import load_quarantine
 from pymirror.snapshot import Snapshot, SnapshotFile
@@ -32,7 +34,7 @@ def verify(ports: Ports) -> VerifyReport:
         pages, damages = check_pages(ports, snapshot)
         damages += _check_files(ports, snapshot)
         if is_writable:
-            _forget(ports, damages)
+            _forget(ports, snapshot, damages)
         named = {path for _, file in snapshot.files() for path in file.paths}
         aside = {path for held in load_quarantine(storage) for path in held.file.paths} - named
         unnamed = {path for path in storage.walk(POOL) if path not in named}
@@ -111,9 +113,13 @@ def _check_file(storage: Storage, file: SnapshotFile) -> Iterator[Damage]:
                 yield Damage(path=file.path + suffix, problem=other)
 
 
-def _forget(ports: Ports, damages: list[Damage]) -> None:
-    """Takes damaged files out of the record of the pool, so that the next run does not trust it."""
+def _forget(ports: Ports, snapshot: Snapshot, damages: list[Damage]) -> None:
+    """Takes damaged files, and what was made from them, out of the records, so that the next run trusts neither."""
     damaged = [damage.path for damage in damages if damage.path.startswith(POOL)]
+    for project, file in snapshot.files():
+        if not set(damaged).isdisjoint(file.paths):
+            PageRecord(ports.storage).forget(project)
+            ports.storage.remove(sdist_metadata_name(file.sha256))
     for path in damaged:
         if path.endswith(PROVENANCE_SUFFIX) and ports.storage.stat(path) is not None:
             ports.storage.remove(path)  # the next run fetches it again

@@ -13,13 +13,14 @@ from pymirror.descriptions import Descriptions
 from pymirror.documents import Documents, make_row
 from pymirror.errors import StorageError
 from pymirror.flat import check_flat
-from pymirror.layout import FRONT_PAGE, LINKS_PAGE, SIMPLE
-from pymirror.page_files import check_page
-from pymirror.page_record import PageRecord, check_recorded
+from pymirror.layout import FRONT_PAGE, LINKS_PAGE, SIMPLE, is_project, project_page
+from pymirror.page_files import Render, check_packed, check_page
+from pymirror.page_record import PageRecord, check_recorded, list_folders
 from pymirror.pages.front import FrontRow
 from pymirror.publish import render_pages
-from pymirror.publish_documents import digest_front_page, list_folders, render_front_page
+from pymirror.publish_documents import digest_front_page, render_front_page
 from pymirror.simple.render import render_links
+from pymirror.site_record import is_same_but_for_text
 from pymirror.snapshot import Snapshot, SnapshotProject
 from pymirror.storage.interface import Files, Storage
 from pymirror.workers import run_ordered
@@ -64,20 +65,25 @@ def _check_documents(ports: Ports, snapshot: Snapshot) -> list[tuple[str, str | 
             ports.progress.item()
     known = {name for name, _ in found}
     foreign = list(_find_foreign(storage, list_folders(snapshot.site), known))
-    for name, _ in foreign:
-        _forget(storage, name.split("/")[1])
+    for folder in {name.split("/")[1] for name, _ in foreign if "/" in name}:
+        if is_project(folder):
+            _forget(storage, folder)
     found += foreign
     if snapshot.site.pages:
-        found += _check_front_page(storage, snapshot, rows)
+        found += _check_front_page(storage, snapshot, rows, is_known=not documents.lacking)
     return found
 
 
-def _check_front_page(storage: Storage, snapshot: Snapshot, rows: Sequence[FrontRow]) -> list[tuple[str, str | None]]:
+def _check_front_page(
+    storage: Storage, snapshot: Snapshot, rows: Sequence[FrontRow], *, is_known: bool
+) -> list[tuple[str, str | None]]:
+    """``is_known`` is whether all metadata that it is made from could be read."""
     record = PageRecord(storage).load(None)
-    if record is not None and record.made_from == digest_front_page(snapshot, rows):
+    if record is not None and (record.made_from == digest_front_page(snapshot, rows) or not is_known):
         pages = list(check_recorded(storage, record))
     else:
-        pages = list(check_page(storage, FRONT_PAGE, partial(render_front_page, snapshot, rows)))
+        render = partial(render_front_page, snapshot, rows) if is_known else partial(storage.read_pieces, FRONT_PAGE)
+        pages = list(check_page(storage, FRONT_PAGE, render))
     if any(problem is not None for _, problem in pages):
         _forget(storage, None)
     return pages
@@ -90,8 +96,25 @@ def _check_project(
     if record is not None and record.made_from == documents.digest(project):
         return make_row(project, record.version, record.summary), list(check_recorded(storage, record))
     rendered = documents.render(project)
-    pages = [each for name, render in rendered.pages for each in check_page(storage, name, render)]
+    pages = [each for name, render in rendered.pages for each in _check_document(storage, project, name, render)]
+    if project.name in documents.lacking or documents.is_makeshift:
+        # A file is damaged, which is told as such, or no process renders: what the documents must say is not known.
+        pages = [(name, problem if storage.stat(name) is None else None) for name, problem in pages]
     return make_row(project, rendered.version, rendered.summary), pages
+
+
+def _check_document(
+    storage: Storage, project: SnapshotProject, name: str, render: Render
+) -> Iterator[tuple[str, str | None]]:
+    """Where the record is lost, nothing tells what asked for the project, nor with what its description was formatted:
+    a page for people may differ in these.
+    """
+    is_vague = not project.wanted_by and not project.needed and name == project_page(project.name)
+    if is_vague and is_same_but_for_text(storage.read(name) or b"", b"".join(render())):
+        yield name, None
+        yield from check_packed(storage, name)
+    else:
+        yield from check_page(storage, name, render)
 
 
 def _forget(storage: Files, project: str | None) -> None:

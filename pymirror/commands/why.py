@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -11,15 +11,28 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name, canonicalize_version
 from packaging.version import Version
 
-from pymirror.commands.ask import open_asking
-from pymirror.commands.decide import ask_pages
+from pymirror.closure import Outcome
+from pymirror.commands.ask import Asking, open_asking
+from pymirror.commands.decide import Found, ask_pages, decide
+from pymirror.commands.obtain import open_temporary
 from pymirror.commands.ports import Ports
 from pymirror.commands.sizes import examine_page
-from pymirror.commands.why_report import Chain, FileAnswer, ReleaseAnswer, RuleAnswer, SetAside, Subject, WhyReport
+from pymirror.commands.why_needs import list_need_answers
+from pymirror.commands.why_report import (
+    Chain,
+    FileAnswer,
+    NeedAnswer,
+    ReleaseAnswer,
+    RuleAnswer,
+    SetAside,
+    Subject,
+    WhyReport,
+)
 from pymirror.distribution import DISTRIBUTION_SUFFIXES, parse_filename, parse_version
 from pymirror.errors import UsageError
 from pymirror.history import find_published
 from pymirror.plan import plan_projects
+from pymirror.pool import Pool
 from pymirror.quarantine import Held, load_quarantine
 from pymirror.selection import Candidate, Chosen, Demands, Excluded, Judgement, Refused, Verdict, Wants
 from pymirror.snapshot import EMPTY, Snapshot
@@ -34,9 +47,15 @@ def why(spec: Spec, ports: Ports, question: str) -> WhyReport:
     previous = find_published(ports.storage) or EMPTY
     subject = parse_question(question, [*spec.projects(), *(project.name for project in previous.projects)])
     wants = Demands(spec, now=ports.now).of(subject.project)
+    needed: tuple[NeedAnswer, ...] = ()
     with open_asking(spec, ports) as asking:
-        found = ask_pages(spec, ports, asking, previous, only=subject.project)
+        if spec.wants_dependencies:
+            found, outcomes = _resolve_all(spec, ports, asking, subject.project)
+            needed = list_need_answers(outcomes, subject.project, _meant_versions(subject))
+        else:
+            found = ask_pages(spec, ports, asking, previous, only=subject.project)
         judgement = examine_page(spec, asking, found.pages[0], previous) if found.pages else None
+        wants = found.pages[0].wants if found.pages else wants
     published = _list_published(previous, subject.project)
     aside = [held for held in load_quarantine(ports.storage) if not held.is_over(ports.now)]
     report = WhyReport(
@@ -44,6 +63,7 @@ def why(spec: Spec, ports: Ports, question: str) -> WhyReport:
         is_wanted=wants.is_asked,
         is_answered=not found.failures,
         rules=tuple(_list_rules(spec, wants)),
+        needed=needed,
         published=tuple(sorted(name for name in published if _is_meant(subject, name, published[name]))),
         set_aside=tuple(_list_set_aside(subject, aside)),
         failures=(*(failure.problem for failure in found.failures), *found.notes.values()),
@@ -52,6 +72,25 @@ def why(spec: Spec, ports: Ports, question: str) -> WhyReport:
         is_unlisted = wants.is_asked and not (report.failures or wants.is_named)
         return replace(report, failures=("upstream does not list it",)) if is_unlisted else report
     return _answer_all(spec, wants, report, judgement, previous, aside, published)
+
+
+def _resolve_all(
+    spec: Spec, ports: Ports, asking: Asking, project: NormalizedName
+) -> tuple[Found, tuple[Outcome, ...]]:
+    """What ``sync`` would find for ``project``, which anything may need: everything is resolved for it."""
+    with open_temporary(spec, ports, asking) as obtain:
+        decision = decide(spec, ports, asking, pool=Pool(ports.storage), obtain=obtain, write=False)
+    found = decision.found
+    pages = [page for page in found.pages if page.wants.project == project]
+    if not pages and project in decision.closed.needs and project in found.others:
+        pages = [found.others[project]]
+    failures = [
+        failure
+        for failure in [*found.failures, *decision.dependencies.list_missed(), *decision.closed.failures]
+        if failure.project == project
+    ]
+    notes = {name: text for name, text in found.notes.items() if name == project}
+    return Found(pages=pages, failures=failures, notes=notes), decision.closed.outcomes
 
 
 def _answer_all(
@@ -143,6 +182,14 @@ def _parse_file(filename: str, known: Collection[str]) -> Subject:
         raise UsageError(f'"{filename}" is not called like a distribution', hint="name its project instead")
     project = projects[-1] if projects or guess is None else guess.project
     return Subject(text=filename, project=NormalizedName(project), filename=filename)
+
+
+def _meant_versions(subject: Subject) -> Callable[[Version], bool]:
+    """Whether a release is one that is asked about."""
+    if subject.filename is None:
+        return lambda version: _is_meant(subject, "", version)
+    distribution = parse_filename(subject.filename, subject.project)
+    return lambda version: distribution is not None and distribution.version == version
 
 
 def _is_meant(subject: Subject, filename: str, version: Version | None) -> bool:

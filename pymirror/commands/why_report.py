@@ -36,6 +36,15 @@ class Chain:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NeedAnswer:
+    """A way by which a project is needed: from the release that a rule wants, each step needing the next."""
+
+    rule: str
+    steps: tuple[str, ...]
+    environments: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RuleAnswer:
     """Why one rule did not take a file."""
 
@@ -101,6 +110,7 @@ class WhyReport:
     is_answered: bool = True
     status: str = "active"
     rules: tuple[Chain, ...] = ()
+    needed: tuple[NeedAnswer, ...] = ()
     releases: tuple[ReleaseAnswer, ...] = ()
     files: tuple[FileAnswer, ...] = ()
     published: tuple[str, ...] = ()

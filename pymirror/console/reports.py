@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from pymirror.commands.report import FileChange, LeftOut, PlanReport, PruneReport, SyncReport, VerifyReport
+from pymirror.commands.report import (
+    DependencyReport,
+    FileChange,
+    LeftOut,
+    PlanReport,
+    PruneReport,
+    SyncReport,
+    VerifyReport,
+)
 from pymirror.console.terminal import Terminal, Verbosity, count
 from pymirror.plan import Failure
 from pymirror.spec.model import QUARANTINE_DAYS
@@ -37,6 +45,7 @@ def show_sync(terminal: Terminal, report: SyncReport) -> None:
         f"{report.output}: {count(report.projects, 'project')}, {count(report.releases, 'release')}, "
         f"{count(report.files, 'file')}, {format_size(report.size)}; {news}"
     )
+    _show_dependencies(terminal, report.dependencies)
     _show_left_out(terminal, report.left_out)
     if report.failures:
         terminal.say(f"{len(report.failures)} wanted but not had; everything else is published", style="red")
@@ -52,6 +61,7 @@ def show_plan(terminal: Terminal, report: PlanReport) -> None:
     terminal.tell(
         f"{count(report.downloads, 'file')} to download, {_say_size(report)}; {report.reused} in the pool already"
     )
+    _show_dependencies(terminal, report.dependencies)
     for refusal in report.refusals:
         terminal.tell(f"sync would stop: {refusal}")
     for item in report.left_out.waiting:
@@ -132,6 +142,20 @@ def show_prune(terminal: Terminal, report: PruneReport) -> None:
         terminal.say(
             f"{report.output}: {count(len(report.deleted), 'file')} {verb}, {format_size(report.size)}{grace}{aside}"
         )
+
+
+def _show_dependencies(terminal: Terminal, found: DependencyReport | None) -> None:
+    if found is None or terminal.verbosity < Verbosity.NORMAL:
+        return
+    terminal.say(
+        f"dependencies: {count(found.releases, 'release')} of {count(found.projects, 'project')}, "
+        f"{count(found.files, 'file')}, {format_size(found.size)}, for {count(found.roots - found.unsolved, 'root')}"
+        + (f"; {found.unsolved} without a solution" if found.unsolved else "")
+    )
+    _show_some(
+        terminal,
+        [f"{name}: only a build would tell what it needs; what it declares is taken" for name in found.unproven],
+    )
 
 
 # ── what several reports tell ───────────────────────────────────────────────────────────────────────

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pymirror.commands.why_report import Chain, FileAnswer, ReleaseAnswer, SizeReport, Weight, WhyReport
+from pymirror.commands.why_report import (
+    Chain,
+    FileAnswer,
+    NeedAnswer,
+    ReleaseAnswer,
+    SizeReport,
+    Weight,
+    WhyReport,
+)
 from pymirror.console.terminal import Terminal, Verbosity, count
 from pymirror.spec.units import format_size
 
 MAX_RELEASES = 20
 MAX_WEIGHTS = 15
+MAX_NEEDS = 5
 
 
 def show_why(terminal: Terminal, report: WhyReport) -> None:
@@ -19,13 +28,16 @@ def show_why(terminal: Terminal, report: WhyReport) -> None:
     if report.status != "active":
         terminal.tell(f"{report.subject.project}: {report.status} upstream")
     _show_chains(terminal, report.rules)
+    _show_needs(terminal, report.needed)
     if report.subject.filename is not None or report.subject.specifier is not None:
         for file in report.files:
             _show_file(terminal, file)
         if report.is_wanted and not (report.files or report.failures or report.set_aside):
             terminal.tell(f"{report.subject.text}: out: upstream has no such file")
     else:
-        _show_releases(terminal, report.releases)
+        # Of what only others need, nobody asked for another release.
+        asked = [each for each in report.releases if report.rules or each.files_in or set(each.reasons) != {"version"}]
+        _show_releases(terminal, asked)
     for held in report.set_aside:
         reason = "upstream has quarantined the project" if held.is_quarantined_upstream else "upstream lists it no more"
         terminal.tell(
@@ -46,6 +58,17 @@ def _show_chains(terminal: Terminal, chains: Sequence[Chain], *, indent: str = "
         terminal.tell(f"{indent}{prefix}{first}{excludes}" + "".join(f" ← {step}" for step in above))
         if chain.required_by:
             terminal.tell(f"{indent}  needed through {' → '.join(chain.required_by)}")
+
+
+def _show_needs(terminal: Terminal, answers: Sequence[NeedAnswer]) -> None:
+    shown = answers if terminal.verbosity >= Verbosity.VERBOSE else answers[:MAX_NEEDS]
+    for answer in shown:
+        terminal.tell(f"needed by {answer.rule}")
+        terminal.tell(f"  {' → '.join(answer.steps)}")
+        if answer.environments:
+            terminal.tell(f"  on {', '.join(answer.environments)}")
+    if len(shown) < len(answers):
+        terminal.tell(f"… and {len(answers) - len(shown)} more ways (-v lists them, --json too)")
 
 
 def _show_releases(terminal: Terminal, releases: Sequence[ReleaseAnswer]) -> None:

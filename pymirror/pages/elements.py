@@ -15,6 +15,10 @@ OTHERS = frozenset({"caption", "dd", "dt", "li", "summary", "tbody", "td", "th",
 
 VOID = frozenset({"br", "hr", "img", "input", "col"})
 
+# What scrolls by itself must take the focus, since only some browsers let keys scroll it otherwise (WCAG 2.1.1).
+SCROLLS = {"tabindex": "0"}
+TABLE_BOX = {"class": "scroll", "role": "group", "aria-label": "Table", **SCROLLS}
+
 Child: TypeAlias = "Node | str"
 
 

@@ -13,7 +13,7 @@ from html import escape
 from html.parser import HTMLParser
 from urllib.parse import quote, unquote
 
-from pymirror.pages.elements import BLOCKS, HEADINGS, INLINE, VOID, Child, Node, has_text
+from pymirror.pages.elements import BLOCKS, HEADINGS, INLINE, SCROLLS, VOID, Child, Node, has_text
 from pymirror.pages.tables import lay_out_table
 
 ID_PREFIX = "user-content-"
@@ -180,7 +180,7 @@ class _Tidier:
         inner = self.place(node.children, is_flow=tag not in ("p", "pre"), is_code=tag == "pre")
         if not attributes and not has_text(inner):
             return []
-        return [Node(tag, attributes, inner)]
+        return [Node(tag, attributes | SCROLLS if tag == "pre" else attributes, inner)]
 
     def _place_heading(self, node: Node) -> list[Child]:
         """The first is one below the page's own, and none is more than one below that before it."""

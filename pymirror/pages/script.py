@@ -44,14 +44,16 @@ function findIndex() {
   const url = here.href.replace(/[^\w\-.~:\/%\[\]@]/g, sign => '%' + sign.charCodeAt(0).toString(16).toUpperCase());
   const isTrusted = here.protocol !== 'http:' || /^(localhost|127\.[\d.]+|\[::1\])$/.test(here.hostname);
   const quoted = text => /[\[\]~]/.test(text) ? '"' + text + '"' : text;
-  return {url: quoted(url), trust: isTrusted ? '' : ' --trusted-host ' + quoted(here.host)};
+  return {url: quoted(url), trust: isTrusted ? '' : '--trusted-host ' + quoted(here.host)};
 }
 
 function fillCommands() {
   if (!/^(https?|file):$/.test(location.protocol)) return;
   const index = findIndex();
   for (const part of document.querySelectorAll('.index')) part.textContent = index.url;
-  for (const part of document.querySelectorAll('.trust')) part.textContent = index.trust;
+  for (const part of document.querySelectorAll('.trust')) {
+    part.textContent = index.trust && (part.classList.contains('line') ? '\n' : ' ') + index.trust;
+  }
 }
 
 // The clipboard needs a secure page, and a disk or plain http is none: there the selection is copied as by hand.

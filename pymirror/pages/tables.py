@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Protocol
 
-from pymirror.pages.elements import Child, Node, has_text
+from pymirror.pages.elements import TABLE_BOX, Child, Node, has_text
 
 _MAX_SPAN = 100
 _NUMBER = re.compile(r"[0-9]{1,3}")
@@ -37,7 +37,7 @@ def lay_out_table(table: Node, place: Place) -> list[Child]:
     for number, rows in enumerate(sections):
         is_head = not number and len(sections) > 1 and all(cell.tag == "th" for row in rows for cell in row)
         parts.append(Node("thead" if is_head else "tbody", {}, [Node("tr", {}, [*row]) for row in rows]))
-    return [Node("div", {"class": "scroll"}, [Node("table", {}, parts)])]
+    return [Node("div", {**TABLE_BOX}, [Node("table", {}, parts)])]
 
 
 def _find_sections(table: Node) -> Iterator[Rows]:

@@ -5,8 +5,19 @@ and no exclusion names it; where several rules leave it out, the one that it cam
 Exclusions come last and change nothing else: to exclude a file never lets another one in.
 """
 
-from pymirror.selection.candidates import Candidate
-from pymirror.selection.model import Chosen, Excluded, LockHashes, Reason, Refused, Selection, Unmet, Verdict, Wants
+from pymirror.selection.candidates import Candidate, Offered, read_offered
+from pymirror.selection.model import (
+    Chosen,
+    Excluded,
+    LockHashes,
+    Need,
+    Reason,
+    Refused,
+    Selection,
+    Unmet,
+    Verdict,
+    Wants,
+)
 from pymirror.selection.select import Judgement, examine, select
 from pymirror.selection.wants import Demands, is_moot, list_reasons, wants_of
 
@@ -17,6 +28,8 @@ __all__ = [
     "Excluded",
     "Judgement",
     "LockHashes",
+    "Need",
+    "Offered",
     "Reason",
     "Refused",
     "Selection",
@@ -26,6 +39,7 @@ __all__ = [
     "examine",
     "is_moot",
     "list_reasons",
+    "read_offered",
     "select",
     "wants_of",
 ]

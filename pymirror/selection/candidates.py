@@ -48,6 +48,23 @@ class Candidate:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offered:
+    """A page that was understood: what it offers, and the entries that are no distribution of the project."""
+
+    candidates: tuple[Candidate, ...]
+    unread: tuple[Excluded, ...]
+
+
+def read_offered(
+    project: NormalizedName, detail: ProjectDetail, *, page_url: str, published: Sequence[File] = ()
+) -> Offered:
+    """What ``detail``, which was read from ``page_url``, offers, and what of ``published`` it lists no more."""
+    unread: list[Excluded] = []
+    candidates = tuple(understand(project, detail, page_url, published, unread))
+    return Offered(candidates=candidates, unread=tuple(unread))
+
+
 def understand(
     project: NormalizedName,
     detail: ProjectDetail,

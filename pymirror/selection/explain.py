@@ -9,9 +9,10 @@ from fnmatch import fnmatchcase
 from pymirror.distribution import parse_filename
 from pymirror.selection.candidates import Candidate
 from pymirror.selection.checks import Locked
-from pymirror.selection.judge import ask_all, find_veto
+from pymirror.selection.judge import ask_all
 from pymirror.selection.model import Excluded, Reason, Unmet, Verdict, Wants, nearest
 from pymirror.selection.rules import Offer, Opinion
+from pymirror.selection.vetoes import find_veto
 from pymirror.simple.model import File, ProjectDetail
 from pymirror.spec.model import LockedFile, Pin, RemovalPolicy
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pymirror.selection.candidates import Candidate
-from pymirror.selection.model import Chosen, Excluded, LockHashes, Reason, Refusal, Refused, Verdict, Wants, nearest
+from pymirror.selection.model import Chosen, LockHashes, Reason, Refusal, Refused, Verdict, Wants, nearest
+from pymirror.selection.needs import ask_need
 from pymirror.selection.rules import Offer, Opinion, ask_file, ask_pin, ask_rule
+from pymirror.selection.vetoes import find_fault, find_veto
 from pymirror.spec.model import Origin
 
 Asked = tuple[int, Opinion]
@@ -14,12 +16,13 @@ Asked = tuple[int, Opinion]
 
 
 def ask_all(wants: Wants, candidates: Sequence[Candidate]) -> list[Opinion]:
-    """What every rule, pin and single file says of ``candidates``, in this order."""
+    """What every rule, pin, single file and need says of ``candidates``, in this order."""
     offer = Offer(candidates)
     return [
         *(ask_rule(rule, candidates, wants) for rule in wants.rules),
         *(ask_pin(pin, offer, wants) for pin in wants.pins),
         *(ask_file(rule, candidates, wants) for rule in wants.files),
+        *(ask_need(need, candidates, wants) for need in wants.needs),
     ]
 
 
@@ -60,9 +63,7 @@ class Bench:
         return self._take(candidate, wanting, refusals)
 
     def _take(self, candidate: Candidate, wanting: Sequence[Asked], refusals: Sequence[Refusal]) -> Verdict:
-        fault = candidate.fault
-        if fault is None and self._wants.require_hashes and candidate.file.sha256 is None:
-            fault = (Reason.NO_SHA256, "upstream gives none (see require-hashes)")
+        fault = find_fault(candidate, self._wants)
         if fault is not None:
             return self._refuse(candidate, *fault, [(number, each.origin) for number, each in wanting], refusals)
         chosen = Chosen(
@@ -73,6 +74,7 @@ class Bench:
             lock_hashes=frozenset(self._find_lock_hashes(candidate, wanting)),
             is_removed=candidate.is_removed,
             max_size=_find_max_size(candidate, wanting),
+            is_dependency=all(each.is_need for _, each in wanting),
         )
         return Verdict(outcome=chosen, taken_for=tuple(number for number, _ in wanting), refusals=tuple(refusals))
 
@@ -107,16 +109,6 @@ class Bench:
         nameless = [self._pins[number].hashes if number in self._pins else None for number, _ in wanting]
         if all(hashes and known.isdisjoint(name for name, _ in hashes) for hashes in nameless):
             yield frozenset(pair for hashes in nameless if hashes for pair in hashes)
-
-
-def find_veto(candidate: Candidate, wants: Wants) -> Excluded | None:
-    """What keeps a file out whoever wants it."""
-    vetoes = [
-        candidate.leave_out(Reason.EXCLUDED, exclude.reason or exclude.origin.text, exclude.origin)
-        for exclude in wants.excludes
-        if exclude.matches(candidate.file.filename, candidate.version)
-    ]
-    return nearest(vetoes) if vetoes else None
 
 
 def _find_max_size(candidate: Candidate, wanting: Sequence[Asked]) -> int | None:

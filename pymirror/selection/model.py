@@ -11,6 +11,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from pymirror.distribution import Distribution
+from pymirror.environment import Environment
 from pymirror.simple.model import File
 from pymirror.spec.model import FileRule, Filters, Origin, Pin, ProjectRule, ReleaseRule, RemovalPolicy
 
@@ -76,7 +77,8 @@ class Chosen:
 
     ``lock_hashes`` are those that lock files allow, where upstream gives none that they could be compared with: the
     file must have one of each set. ``is_removed`` where upstream does not list it any more, and it is kept.
-    ``max_size`` is the limit that holds for a file whose size is not known before it is there.
+    ``max_size`` is the limit that holds for a file whose size is not known before it is there. ``is_dependency`` where
+    nothing of the spec asks for it but through what it needs.
     """
 
     file: File
@@ -86,6 +88,7 @@ class Chosen:
     lock_hashes: frozenset[LockHashes] = frozenset()
     is_removed: bool = False
     max_size: int | None = None
+    is_dependency: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +115,25 @@ class Unmet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """A release that something else needs, in ``environments``.
+
+    ``roots`` are the names of what led to it, and ``origin`` is the line of the first of them. Where ``filenames`` are
+    given, these published files are meant, whatever they suit: what led to them could not be resolved anew.
+    """
+
+    version: Version
+    origin: Origin
+    roots: tuple[str, ...]
+    environments: tuple[Environment, ...] = ()
+    filenames: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wants:
-    """Everything that the spec says of one project. ``filters`` hold for pins and files; a rule has its own.
+    """Everything that the spec says of one project, and that others need of it.
+
+    ``filters`` hold for pins and files; a rule has its own.
 
     ``now`` is when the run began: what an age such as ``7 days`` is counted from.
     """
@@ -123,6 +143,7 @@ class Wants:
     rules: tuple[ProjectRule, ...] = ()
     pins: tuple[Pin, ...] = ()
     files: tuple[FileRule, ...] = ()
+    needs: tuple[Need, ...] = ()
     excludes: tuple[ReleaseRule, ...] = ()
     allow_newer: tuple[ReleaseRule, ...] = ()
     filters: Filters = field(default_factory=Filters)
@@ -131,13 +152,13 @@ class Wants:
 
     @property
     def is_asked(self) -> bool:
-        """Whether anything in the spec wants the project."""
-        return bool(self.rules or self.pins or self.files)
+        """Whether anything wants the project."""
+        return bool(self.rules or self.pins or self.files or self.needs)
 
     @property
     def is_named(self) -> bool:
-        """Whether the spec names the project, and not only a pattern that it matches."""
-        return bool(self.pins or self.files) or not all(rule.is_glob for rule in self.rules)
+        """Whether the spec names the project, or something needs it, and not only a pattern matches it."""
+        return bool(self.pins or self.files or self.needs) or not all(rule.is_glob for rule in self.rules)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +181,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """The decision on one project, in order of version and file name."""
+    """The decision on one project, in order of version and file name. ``is_dependency`` where only others need it."""
 
     project: NormalizedName
     chosen: tuple[Chosen, ...]
@@ -169,6 +190,7 @@ class Selection:
     refused: tuple[Refused, ...] = ()
     status: str = "active"
     status_reason: str | None = None
+    is_dependency: bool = False
 
 
 def nearest(refusals: Iterable[Excluded]) -> Excluded:

@@ -34,7 +34,7 @@ class Opinion:
     """What one rule says: ``wanted`` are file names, and ``refusals`` say why it does not want others.
 
     A pin tells only of files that come near: ``rest`` is what it says of all others. ``is_moot`` where the marker holds
-    in none of the environments: then nothing is missing.
+    in none of the environments: then nothing is missing. ``is_need`` where it is that of what needs the project.
     """
 
     origin: Origin
@@ -48,6 +48,7 @@ class Opinion:
     is_glob: bool = False
     file_pattern: str | None = None
     is_moot: bool = False
+    is_need: bool = False
 
     def refuse(self, candidate: Candidate) -> Excluded:
         """Why it does not want the candidate, which it does not."""

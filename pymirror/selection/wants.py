@@ -55,11 +55,12 @@ def list_reasons(wants: Wants) -> tuple[str, ...]:
 
     Without lines, which change with every line above; ``why`` tells them. Without folders, which are the machine's.
     """
-    origins = [
-        *(rule.origin for rule in wants.rules),
-        *(pin.origin for pin in wants.pins),
-        *(rule.origin for rule in wants.files),
+    environments = wants.filters.environments
+    asked = [
+        *((rule.origin, Fit(rule.filters.environments, rule.marker)) for rule in wants.rules),
+        *((pin.origin, Fit(environments, pin.marker, pin.marker_extras, pin.marker_groups)) for pin in wants.pins),
     ]
+    origins = [*(origin for origin, fit in asked if fit.every), *(rule.origin for rule in wants.files)]
     return tuple(dict.fromkeys(f"{origin.text} ({_FOLDERS.sub('', origin.file)})" for origin in origins))
 
 

@@ -70,7 +70,7 @@ TOOLS: tuple[Tool, ...] = (
     Tool(name="pipenv", kind=Kind.CLIENT, about="installs from it: a source of a Pipfile"),
     Tool(name="pip-tools", kind=Kind.CLIENT, about="resolves from it: options of pip-compile"),
     Tool(name="tox", kind=Kind.CLIENT, about="tests with it: variables of the environment, for hatch and nox too"),
-    Tool(name="lockfile", kind=Kind.CLIENT, about="a lock file made against the public index: the line that adapts it"),
+    Tool(name="lockfile", kind=Kind.CLIENT, about="a lock file made against another index: the line that adapts it"),
     Tool(name="cron", kind=Kind.SCHEDULE, about="refreshes the tree each night: a line of a crontab"),
     Tool(name="systemd", kind=Kind.SCHEDULE, about="refreshes the tree each night: a service and a timer"),
 )
@@ -80,8 +80,8 @@ TOOLS: tuple[Tool, ...] = (
 class Facts:
     """What settings are made of. ``folder`` and ``spec`` are absolute paths with ``/``.
 
-    ``command`` are the words that start pymirror, ``user`` is whom the tree belongs to, ``public_index`` the URL of the
-    index that lock files are adapted from.
+    ``command`` are the words that start pymirror, ``user`` is whom the tree belongs to, ``made_against`` the URL of the
+    index that lock files name.
     """
 
     url: str | None = None
@@ -89,7 +89,7 @@ class Facts:
     spec: str = ""
     command: Sequence[str] = ()
     user: str = ""
-    public_index: str = ""
+    made_against: str = ""
 
 
 def list_tools() -> str:
@@ -118,7 +118,7 @@ def make_config(name: str, facts: Facts) -> str:
     if tool.kind is Kind.CLIENT:
         if site is None:
             raise UsageError("it is not known where the mirror is", hint="give --url or --root")
-        return make_lockfile(site, facts.public_index) if name == "lockfile" else _CLIENTS[name](site)
+        return make_lockfile(site, facts.made_against) if name == "lockfile" else _CLIENTS[name](site)
     if folder is None:
         raise UsageError("it is not known where the tree is", hint="give --root, or the spec")
     if tool.kind is Kind.SERVER:

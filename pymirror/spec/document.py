@@ -11,7 +11,7 @@ import difflib
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -129,6 +129,8 @@ class Reading:
             if isinstance(option, type) and issubclass(option, msgspec.Struct):
                 if isinstance(node, yaml.MappingNode):
                     return self._read_struct(node, option, path)
+            elif get_origin(option) is dict and isinstance(node, yaml.MappingNode):
+                return self._read_mapping(node, get_args(option)[1], path)
             elif get_origin(option) is list and isinstance(node, yaml.SequenceNode):
                 (item_type,) = get_args(option)
                 items = [self.read(item, item_type, (*path, index)) for index, item in enumerate(node.value)]
@@ -142,26 +144,44 @@ class Reading:
         fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
         hints = get_type_hints(struct, include_extras=True)
         values: dict[str, Any] = {}
-        seen: dict[str, int] = {}
-        for key_node, value_node in node.value:
-            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else "?"
-            key = key if key in fields or quote(key) == f'"{key}"' else "…"  # a URL with a colon too many
-            self._lines[(*path, key)] = line = key_node.start_mark.line + 1
-            if key in seen:
-                self.add((*path, key), f'duplicate key "{key}"', f"first given on line {seen[key]}")
-            elif key not in fields:
+        given = set()
+        for key, value_node in self._read_keys(node, path):
+            given.add(key)
+            if key not in fields:
                 self.add((*path, key), f'unknown key "{key}"', suggest(key, fields))
-            else:
-                value = self.read(value_node, hints[fields[key].name], (*path, key))
-                self._lines[(*path, key)] = line
-                if value is not _MISSING:
-                    values[fields[key].name] = value
-            seen.setdefault(key, line)
+            elif (value := self._read_item(value_node, hints[fields[key].name], (*path, key))) is not _MISSING:
+                values[fields[key].name] = value
         for key, field in fields.items():
-            if field.required and key not in seen:
+            if field.required and key not in given:
                 self.add(path, f'the key "{key}" is missing')
         # A value that was refused has its problem noted, and its default stands in: so the rest is checked too.
         return struct(**values) if all(f.name in values for f in fields.values() if f.required) else _MISSING
+
+    def _read_mapping(self, node: yaml.MappingNode, expected: Any, path: Path) -> dict[str, Any]:
+        """A mapping whose keys are names, as far as it can be read."""
+        items = {key: self._read_item(item, expected, (*path, key)) for key, item in self._read_keys(node, path)}
+        return {key: value for key, value in items.items() if value is not _MISSING}
+
+    def _read_keys(self, node: yaml.MappingNode, path: Path) -> Iterator[tuple[str, yaml.Node]]:
+        """The keys of a mapping with what stands there, each once, and their lines noted."""
+        seen: dict[str, int] = {}
+        for key_node, value_node in node.value:
+            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else "?"
+            key = key if quote(key) == f'"{key}"' else "…"  # a URL with a colon too many
+            line = key_node.start_mark.line + 1
+            if key in seen:
+                self._lines[(*path, key)] = line
+                self.add((*path, key), f'duplicate key "{key}"', f"first given on line {seen[key]}")
+            else:
+                seen[key] = self._lines[(*path, key)] = line
+                yield key, value_node
+
+    def _read_item(self, node: yaml.Node, expected: Any, path: Path) -> Any:
+        """What stands at a key; problems of it are those of the key's line, not of the line where its value begins."""
+        line = self._lines[path]
+        value = self.read(node, expected, path)
+        self._lines[path] = line
+        return value
 
     def _read_scalar(self, node: yaml.ScalarNode, expected: Any, path: Path) -> Any:
         constructor = yaml.SafeLoader("")
@@ -294,6 +314,8 @@ def _spell_type(expected: Any) -> str:
             names.append(f"a whole number from {meta.ge} to {meta.le}" if option is int else str(option))
         elif get_origin(option) is list:
             names.append("a list")
+        elif get_origin(option) is dict:
+            names.append("a mapping")
         elif get_origin(option) is typing.Literal:
             names.append(" or ".join(f'"{choice}"' for choice in get_args(option)))
         elif isinstance(option, type) and issubclass(option, msgspec.Struct):

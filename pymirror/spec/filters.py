@@ -14,6 +14,7 @@ from pymirror.spec.document import Path as KeyPath
 from pymirror.spec.document import quote, suggest
 from pymirror.spec.model import (
     Cutoff,
+    DependencyPolicy,
     Filters,
     KeepLatest,
     Origin,
@@ -197,6 +198,12 @@ def read_size(part: Part, value: str | int, path: KeyPath) -> int | None:
     return int(size)
 
 
+def _read_dependencies(_part: Part, value: str | bool, _path: KeyPath) -> DependencyPolicy:
+    if isinstance(value, bool):
+        return DependencyPolicy.NEWEST if value else DependencyPolicy.NONE
+    return DependencyPolicy(value)
+
+
 _READERS: dict[str, Any] = {
     "environments": _read_environments,
     "package_types": _read_package_types,
@@ -207,4 +214,6 @@ _READERS: dict[str, Any] = {
     "exclude_newer": _read_newer,
     "exclude_older": _read_older,
     "max_file_size": read_size,
+    "dependencies": _read_dependencies,
+    "build_dependencies": lambda _part, value, _path: value,
 }

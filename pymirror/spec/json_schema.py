@@ -33,6 +33,8 @@ _FILTERS = {
     "exclude-newer": "Leaves out what was uploaded later: a date, a time or an age such as 7 days.",
     "exclude-older": "Leaves out what was uploaded earlier: a date, a time or an age such as 3 years.",
     "max-file-size": "Leaves out larger files: a size such as 500 MB.",
+    "dependencies": "true adds what the newest releases need in each environment; every, what all kept releases need.",
+    "build-dependencies": "false adds nothing for the building of sdists that the dependencies bring.",
 }
 
 DESCRIPTIONS: dict[type[msgspec.Struct], dict[str, str]] = {
@@ -41,6 +43,7 @@ DESCRIPTIONS: dict[type[msgspec.Struct], dict[str, str]] = {
         "output": "The folder that becomes the mirror, relative to this file.",
         "upstreams": "The indexes to mirror from; left out, the one that pip is configured for, else PyPI.",
         "projects": "What is wanted: requirements, patterns over upstream's projects, or rules of their own.",
+        "groups": "Requirements by the name of their group: they can be installed together, with all that they need.",
         "files": "Single files that are wanted, by name or pattern.",
         "lockfiles": "Exact versions and hashes: pip freeze, requirements, pylock.toml, uv, Poetry, PDM and Pipenv.",
         "ignore": "Entries of lock files that no index can serve, and that are not to be reported.",

@@ -1,7 +1,7 @@
 """The document and those that it includes → :class:`Spec`, every problem of them in one error.
 
-Where several documents give a key, lists add up; of single values that of the spec itself goes before that of what it
-includes, and a later include before an earlier one.
+Where several documents give a key, lists add up; of single values, and of groups of one name, that of the spec itself
+goes before that of what it includes, and a later include before an earlier one.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pymirror.errors import SpecError
+from pymirror.spec.dependencies import check_environments, read_groups
 from pymirror.spec.document import Reading
 from pymirror.spec.files import Files, is_ignored
 from pymirror.spec.filters import read_filters, read_size
@@ -77,11 +78,17 @@ def _load(path: Path, reading: Reading, document: Document, files: Files) -> Spe
         max_total_size=last(parts, "max-total-size", _read_max_total_size, otherwise=None),
         site=read_site(parts),
         provenance=last(parts, "provenance", lambda part: part.document.provenance, otherwise=True),
+        groups=read_groups(parts, filters),
     )
-    wanted = [part.document.projects or part.document.files or part.document.lockfiles for part in parts]
-    if is_whole and not any(wanted):
-        main.add((), "nothing is wanted", "list something under projects:, files: or lockfiles:")
+    if is_whole:
+        check_environments(parts)
+    if is_whole and not any(_wants_something(part.document) for part in parts):
+        main.add((), "nothing is wanted", "list something under projects:, groups:, files: or lockfiles:")
     return spec
+
+
+def _wants_something(document: Document) -> bool:
+    return bool(document.projects or document.groups or document.files or document.lockfiles)
 
 
 def _each(parts: Sequence[Part], read: Callable[[Part], Iterable[R]]) -> tuple[R, ...]:

@@ -48,6 +48,14 @@ class SdistPolicy(enum.StrEnum):
     FALLBACK = "fallback"  # those of releases that have no wheel for one of the environments
 
 
+class DependencyPolicy(enum.StrEnum):
+    """Of which releases everything that they need is wanted too."""
+
+    NONE = "none"
+    NEWEST = "newest"  # of the newest of each environment
+    EVERY = "every"  # of every release that is kept
+
+
 class RemovalPolicy(enum.StrEnum):
     """What becomes of a published file that upstream lists no more."""
 
@@ -115,8 +123,9 @@ class Cutoff:
 class Filters:
     """Which files of the wanted releases are kept: the top-level keys of the spec, or a project's own.
 
-    ``environments`` is ``None`` where every wheel is kept. ``origins`` are (key, where it was given) of those keys
-    that were.
+    ``environments`` is ``None`` where every wheel is kept. ``dependencies`` is the one key that adds: everything that
+    the kept releases need, and with ``build_dependencies`` what it takes to build the sdists among that. ``origins``
+    are (key, where it was given) of those keys that were.
     """
 
     package_types: frozenset[PackageType] = frozenset({PackageType.BDIST_WHEEL, PackageType.SDIST})
@@ -128,6 +137,8 @@ class Filters:
     exclude_newer: Cutoff | None = None
     exclude_older: Cutoff | None = None
     max_file_size: int | None = None
+    dependencies: DependencyPolicy = DependencyPolicy.NONE
+    build_dependencies: bool = True
     origins: tuple[tuple[str, Origin], ...] = ()
 
     def origin_of(self, key: str) -> Origin | None:
@@ -166,6 +177,19 @@ class ProjectRule:
             clause.operator == "===" or (clause.operator == "==" and not clause.version.endswith(".*"))
             for clause in self.specifier
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """An entry of ``groups``: requirements that must be installable together, with everything that they need.
+
+    ``name`` is normalized. Of ``rules``, none is a glob, each has the top-level filters, and one whose marker does not
+    hold in an environment asks for nothing there.
+    """
+
+    name: str
+    rules: tuple[ProjectRule, ...]
+    origin: Origin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -317,9 +341,18 @@ class Spec:
     max_total_size: int | None = None
     site: Site = DEFAULT_SITE
     provenance: bool = True
+    groups: tuple[Group, ...] = ()
+
+    @property
+    def wants_dependencies(self) -> bool:
+        """Whether anything is to be resolved."""
+        return bool(self.groups) or any(rule.filters.dependencies is not DependencyPolicy.NONE for rule in self.rules)
 
     def projects(self) -> tuple[NormalizedName, ...]:
-        """Every project that a rule, a pin or a file names, in order of name."""
+        """Every project that a rule, a pin or a file names, in order of name.
+
+        Those of groups are found as everything is that they need.
+        """
         named = {NormalizedName(rule.pattern) for rule in self.rules if not rule.is_glob}
         return tuple(sorted(named | {pin.project for pin in self.pins} | {rule.project for rule in self.files}))
 

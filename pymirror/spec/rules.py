@@ -24,14 +24,14 @@ def read_rules(part: Part, filters: Filters) -> Iterator[ProjectRule]:
         if isinstance(entry, ProjectEntry):
             rule = _read_long_rule(part, entry, path, filters)
         else:
-            rule = _read_rule(part, entry, None, path, path, filters)
+            rule = read_rule(part, entry, None, path, path, filters)
         if rule is not None:
             yield rule
 
 
 def _read_long_rule(part: Part, entry: ProjectEntry, path: KeyPath, filters: Filters) -> ProjectRule | None:
     own = read_filters(part, entry, path, filters)
-    rule = _read_rule(part, entry.name, entry.version, path, (*path, "name"), own)
+    rule = read_rule(part, entry.name, entry.version, path, (*path, "name"), own)
     files = part.file_globs(entry.files, (*path, "files"))
     if rule is None:
         return None
@@ -46,12 +46,18 @@ def _read_long_rule(part: Part, entry: ProjectEntry, path: KeyPath, filters: Fil
     )
 
 
-def _read_rule(
+def is_pattern(text: str) -> bool:
+    """Whether an entry names its projects by a glob."""
+    return _GLOB.match(text) is not None
+
+
+def read_rule(
     part: Part, text: str, version: str | None, path: KeyPath, name_path: KeyPath, filters: Filters
 ) -> ProjectRule | None:
+    """What ``text`` wants, a requirement or a pattern that stands at ``name_path`` of the entry at ``path``."""
     origin = part.origin(path, f"{text} {version or ''}".strip())
     given = part.specifier(version, (*path, "version")) if version is not None else None
-    if _GLOB.match(text):
+    if is_pattern(text):
         if any(sign in text for sign in "[;"):
             part.add(name_path, f"{quote(text)} is a pattern, which takes neither extras nor a marker")
             return None

@@ -13,6 +13,7 @@ import msgspec
 Yanked = Literal["pinned", "include", "exclude"]
 Sdists = Literal["all", "fallback"]
 Removal = Literal["quarantine", "keep", "drop"]
+Dependencies = bool | Literal["newest", "every"]  # true is newest
 Connections = Annotated[int, msgspec.Meta(ge=1, le=1024)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 
@@ -68,6 +69,8 @@ class ProjectEntry(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", fo
     exclude_newer: str | int | None = None
     exclude_older: str | int | None = None
     max_file_size: str | int | None = None
+    dependencies: Dependencies | None = None
+    build_dependencies: bool | None = None
 
 
 class FileEntry(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
@@ -106,6 +109,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid
     output: str | None = None
     upstreams: list[UpstreamEntry] = []
     projects: list[str | ProjectEntry] = []
+    groups: dict[str, list[str]] = {}
     files: list[str | FileEntry] = []
     lockfiles: list[str] = []
     ignore: list[str] = []
@@ -122,6 +126,8 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid
     exclude_older: str | int | None = None
     max_file_size: str | int | None = None
     max_total_size: str | int | None = None
+    dependencies: Dependencies = False
+    build_dependencies: bool = True
     require_hashes: bool = True
     on_upstream_removal: Removal = "quarantine"
     public_url: str | None = None

@@ -38,10 +38,10 @@ class Files(Protocol):
         """Adds ``data``, a line or so, at the end. Durable after :meth:`Pages.sync`; before, a part may be lost."""
 
     def remove(self, name: str) -> None:
-        """Removes the file, if it is there, and the folders that this leaves empty."""
+        """Removes the file, or the folder in its place, if it is there, and the folders that this leaves empty."""
 
     def walk(self, folder: str) -> Iterator[str]:
-        """The name of every file below ``folder``, in order."""
+        """The name of every file below ``folder``, in order; of ``folder`` itself where it is a file."""
 
     def list_folder(self, folder: str) -> list[str]:
         """What ``folder`` holds, files and folders, by their names in it, in order; nothing where it is not there."""
@@ -51,7 +51,10 @@ class Pages(Protocol):
     """Exchanges whole folders."""
 
     def link(self, source: str, name: str) -> None:
-        """A second name for a file, or a copy with the same times where the storage has no links."""
+        """A second name for a file, or a copy with the same times where the storage has no links.
+
+        It takes the place of what has that name.
+        """
 
     def is_linked(self, one: str, other: str) -> bool:
         """Whether both are names of one file."""

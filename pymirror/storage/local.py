@@ -18,13 +18,14 @@ from itertools import count
 from pathlib import Path
 
 from pymirror.errors import StorageError
-from pymirror.layout import PRIVATE, TEMPORARY
+from pymirror.layout import POOL, PRIVATE, SIMPLE, TEMPORARY
 from pymirror.storage.interface import Stat
 
 _FILE_MODE = 0o644
 _FOLDER_MODE = 0o755
 _PRIVATE_MODE = 0o700
 _PIECE_BYTES = 256 * 1024
+_STAYING = (POOL, SIMPLE, PRIVATE)  # which are there though they be empty
 
 _RENAME_EXCHANGE = 2  # Linux renameat2(2), and macOS renameatx_np(2) as RENAME_SWAP
 _AT_FDCWD = -100 if sys.platform == "linux" else -2
@@ -100,10 +101,11 @@ class LocalStorage:
     def remove(self, name: str) -> None:
         path = self.root / name
         with _translated(path):
+            _make_room(path)
             path.unlink(missing_ok=True)
             self._touch(path.parent)
             for parent in path.parents:
-                if parent == self.root or parent.parent == self.root:
+                if parent in (self.root, *(self.root / folder for folder in _STAYING)):
                     break
                 try:
                     parent.rmdir()
@@ -118,6 +120,11 @@ class LocalStorage:
             if not isinstance(error, FileNotFoundError):
                 raise StorageError.from_os_error(error, root)
 
+        with _translated(root):
+            is_file = root.is_file()
+        if is_file:
+            yield folder
+            return
         for parent, folders, files in os.walk(root, onerror=refuse):
             folders.sort()
             for file in sorted(files):
@@ -145,8 +152,7 @@ class LocalStorage:
             _sync_file(temporary)
             self._make_folder(path.parent)
             _renew_time(temporary, path)
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)  # damage: no folder belongs where a file does
+            _make_room(path)
             temporary.replace(path)
             self._touch(path.parent)
             found = path.stat()
@@ -156,14 +162,15 @@ class LocalStorage:
 
     def link(self, source: str, name: str) -> None:
         path = self.root / name
+        temporary = self.temporary(f"{TEMPORARY}/{os.getpid()}-{next(self._serial)}")
         with _translated(path):
             self._make_folder(path.parent)
             try:
-                os.link(self.root / source, path)
-            except OSError as error:
-                if error.errno in (errno.ENOENT, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS):
-                    raise
-                shutil.copy2(self.root / source, path)  # exFAT, SMB, too many links
+                if _link(self.root / source, path, temporary):
+                    _make_room(path)
+                    temporary.replace(path)
+            finally:
+                temporary.unlink(missing_ok=True)
             self._touch(path.parent)
 
     def is_linked(self, one: str, other: str) -> bool:
@@ -210,6 +217,9 @@ class LocalStorage:
             return
         self._make_folder(folder.parent)
         private = folder == self.root / PRIVATE
+        # Damage within the tree gives way. What stands at its top, or above it, may be a file of the user's own.
+        if self.root in folder.parent.parents and folder.is_file():
+            folder.unlink()
         try:
             folder.mkdir()
         except FileExistsError:
@@ -218,6 +228,31 @@ class LocalStorage:
             raise
         folder.chmod(_PRIVATE_MODE if private else _FOLDER_MODE)
         self._touch(folder.parent)
+
+
+def _make_room(path: Path) -> None:
+    """Removes a folder that stands where a file belongs, which is damage."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+
+
+def _link(source: Path, path: Path, temporary: Path) -> bool:
+    """Makes ``path`` a further name of ``source`` where it is free; else ``temporary`` becomes one, or a whole and
+    durable copy where there are no links. Whether it is ``temporary`` that was made.
+    """
+    for target in (path, temporary):
+        try:
+            os.link(source, target)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS):
+                raise
+            break  # exFAT, SMB, too many links
+        return target == temporary
+    shutil.copy2(source, temporary)
+    _sync_file(temporary)
+    return True
 
 
 def _renew_time(temporary: Path, path: Path) -> None:

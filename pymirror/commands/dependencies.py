@@ -1,0 +1,196 @@
+"""Dependencies: resolves what the spec wants with all that it needs, asking upstream for what it must know.
+
+The resolver says what it must know next; pages and metadata are then asked for concurrently, each once in a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from packaging.utils import NormalizedName
+
+from pymirror.closure import AskNeeds, AskProject, Closure, NoNeeds, Option, Options, Outcome, Root, Unsolved
+from pymirror.commands.ask import Asking, Missed
+from pymirror.commands.ports import DISK_THREADS, Ports
+from pymirror.commands.sizes import Page, as_file
+from pymirror.environment import Environment
+from pymirror.metadata_source import MetadataSource, WantedNeeds
+from pymirror.needs import Needs
+from pymirror.plan import Failure, want_file
+from pymirror.pool import Pool
+from pymirror.roots import find_first, gather_needs, list_roots
+from pymirror.selection import Candidate, Chosen, Demands, Need, Selection
+from pymirror.selection.needs import Choices
+from pymirror.snapshot import Snapshot
+from pymirror.spec.model import Spec
+from pymirror.upstream import FetchedPage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """What came of it: the outcome of every root, what each project must have, and what could not be had."""
+
+    outcomes: tuple[Outcome, ...] = ()
+    needs: Mapping[NormalizedName, tuple[Need, ...]] = field(default_factory=dict)
+    failures: tuple[Failure, ...] = ()
+
+
+class Dependencies:
+    """The resolution of one run. ``pages`` are those that were read on the way and that the spec does not name."""
+
+    def __init__(
+        self, spec: Spec, ports: Ports, asking: Asking, previous: Snapshot, pool: Pool, source: MetadataSource
+    ) -> None:
+        self._spec = spec
+        self._pool = pool
+        self._ports = ports
+        self._asking = asking
+        self._previous = previous
+        self._source = source
+        self._demands = Demands(spec, now=ports.now)
+        self._published = {project.name: project for project in previous.projects}
+        self._needs: dict[tuple[NormalizedName, str], Needs | NoNeeds] = {}
+        self.pages: dict[NormalizedName, Page] = {}
+        self.missed: dict[NormalizedName, Missed] = {}
+        self._stuck: set[NormalizedName] = set()
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether the spec wants any dependency."""
+        return self._spec.wants_dependencies
+
+    def close(
+        self, named: Sequence[Page], missed: Mapping[NormalizedName, Missed], selections: Sequence[Selection]
+    ) -> Closed:
+        """Resolves every root. ``named`` are the pages of what the spec names, ``missed`` those that were not had."""
+        self.missed |= missed
+        pages = {page.wants.project: page for page in named}
+        facts = _Facts(pages, self.pages, self.missed, self._needs)
+        closure = Closure(list_roots(self._spec, selections), facts)
+        self._ports.progress.phase("resolving dependencies", items=0)
+        while questions := closure.advance():
+            self._ports.stop.check()
+            self._ask_projects(sorted(q.project for q in questions if isinstance(q, AskProject)))
+            self._ask_needs(sorted(q for q in questions if isinstance(q, AskNeeds)), facts)
+        outcomes = closure.outcomes
+        is_uncertain = any(not each.is_nothing for each in self.missed.values()) or any(
+            isinstance(each, NoNeeds) and each.is_error for each in self._needs.values()
+        )
+        needs = gather_needs(outcomes, self._previous.projects, is_uncertain=is_uncertain)
+        # What stays though nothing leads to it any more is judged by its page as well.
+        self._ask_projects(
+            [name for name in needs if name not in pages.keys() | self.pages.keys() | self.missed.keys()]
+        )
+        self._stuck = {name for name in needs if name not in pages and name not in self.pages}
+        return Closed(outcomes=outcomes, needs=needs, failures=tuple(_list_failures(outcomes)))
+
+    def list_missed(self) -> list[Failure]:
+        """The pages that were needed and that could not be read. What upstream does not have is no such failure, unless
+        it is published and stays.
+        """
+        return [
+            Failure(project=project, what=project, problem=missed.problem)
+            for project, missed in sorted(self.missed.items())
+            if not missed.is_nothing or project in self._stuck
+        ]
+
+    def _ask_projects(self, projects: Sequence[NormalizedName]) -> None:
+        routes = {project: self._asking.find_upstream(project) for project in projects}
+        for project, index, result in self._asking.fetch_pages(
+            {project: upstream for project, upstream in routes.items() if upstream is not None}
+        ):
+            if isinstance(result, FetchedPage):
+                published = self._published.get(project)
+                self.pages[project] = Page(
+                    wants=self._demands.of(project),
+                    published=tuple(map(as_file, published.files)) if published is not None else (),
+                    fetched=result,
+                    index=index,
+                )
+            else:
+                self.missed[project] = result
+        for project, upstream in routes.items():
+            if upstream is None:
+                self.missed[project] = Missed(problem="no upstream of the spec has it", is_nothing=True)
+
+    def _ask_needs(self, questions: Sequence[AskNeeds], facts: _Facts) -> None:
+        candidates = [(q.project, candidate) for q in questions if (candidate := facts.find(q.project, q.filename))]
+        chosen = (
+            want_file(name, Chosen(file=c.file, distribution=c.distribution, version=c.version, origins=()))
+            for name, c in candidates
+        )
+        held = self._pool.find(
+            chosen, progress=self._ports.progress, stop=self._ports.stop, threads=DISK_THREADS, write=False
+        )
+        wanted = [
+            WantedNeeds(
+                project=project,
+                file=candidate.file,
+                package_type=candidate.distribution.package_type,
+                held=held.get((candidate.file.sha256 or "", candidate.file.filename)),
+            )
+            for project, candidate in candidates
+        ]
+        for question, needs in self._source.read(wanted):
+            self._needs[(question.project, question.filename)] = needs
+
+
+class _Facts:
+    """The answers that are there, as the resolver asks for them."""
+
+    def __init__(
+        self,
+        named: Mapping[NormalizedName, Page],
+        others: Mapping[NormalizedName, Page],
+        missed: Mapping[NormalizedName, Missed],
+        needs: Mapping[tuple[NormalizedName, str], Needs | NoNeeds],
+    ) -> None:
+        self._named = named
+        self._others = others
+        self._missed = missed
+        self._needs = needs
+        self._candidates: dict[NormalizedName, dict[str, Candidate]] = {}
+        self._choices: dict[NormalizedName, Choices] = {}
+        self._options: dict[tuple[NormalizedName, Environment], Options] = {}
+
+    def options(self, project: NormalizedName, environment: Environment) -> Options | None:
+        key = (project, environment)
+        if key not in self._options:
+            page = self._named.get(project) or self._others.get(project)
+            missed = self._missed.get(project)
+            if page is not None:
+                if project not in self._choices:
+                    candidates = page.read().candidates
+                    self._candidates[project] = {each.file.filename: each for each in candidates}
+                    self._choices[project] = Choices(candidates, page.wants)
+                self._options[key] = self._choices[project].list_options(environment)
+            elif missed is not None:
+                self._options[key] = Options(options=(), problem=missed.problem, is_error=not missed.is_nothing)
+            else:
+                return None
+        return self._options[key]
+
+    def needs(self, option: Option) -> Needs | NoNeeds | None:
+        return self._needs.get((option.project, option.filename))
+
+    def find(self, project: NormalizedName, filename: str) -> Candidate | None:
+        """The file of that name on the page of ``project``."""
+        return self._candidates.get(project, {}).get(filename)
+
+
+def _list_failures(outcomes: Iterable[Outcome]) -> Iterable[Failure]:
+    """The roots without a solution; a problem that several environments share is told once."""
+    environments: dict[tuple[str, Root, str], list[str]] = {}
+    for outcome in outcomes:
+        if isinstance(outcome, Unsolved):
+            first = find_first(outcome.root)
+            key = (first.requirements[0].name, first, outcome.problem)
+            same = next((k for k in environments if (k[0], k[1].name, k[2]) == (key[0], first.name, key[2])), key)
+            environments.setdefault(same, []).append(outcome.root.environment.name)
+    for (project, root, problem), names in environments.items():
+        where = f" ({root.origin})" if root.origin is not None else ""
+        listed = ", ".join(dict.fromkeys(names))
+        yield Failure(
+            project=project, what=f"{root.name}{where}", problem=f"cannot be installed on {listed}: {problem}"
+        )

@@ -46,7 +46,7 @@ class Options:
     """
 
     options: tuple[Option, ...]
-    left_out: tuple[LeftOut, ...] = ()
+    left_out: Sequence[LeftOut] = ()
     problem: str | None = None
     is_error: bool = False
 

@@ -105,6 +105,8 @@ def _find_fault(file: File, files: Sequence[File], page_url: str) -> tuple[Reaso
 
 def _merge(files: Sequence[File], page_url: str) -> File:
     """One of several entries of the same name, the same in any order; it is yanked if any of them is."""
+    if len(files) == 1:
+        return files[0]
     best = min(files, key=lambda file: (_find_url_problem(file.url, page_url) is not None, repr(file)))
     yanked = max((file.yanked for file in files), key=lambda reason: (bool(reason), str(reason)))
     return msgspec.structs.replace(best, yanked=yanked)
@@ -132,6 +134,10 @@ def _read_name(project: NormalizedName, filename: str, excluded: list[Excluded])
 
 def _find_url_problem(url: str, page_url: str) -> str | None:
     """Promise 8: only http(s) is asked, and what was read over https is not had over http."""
+    if (
+        url.startswith("https://") and "[" not in url
+    ):  # as nearly all are, and taking them apart costs more than all else
+        return None
     try:
         scheme = urlsplit(url).scheme
     except ValueError:

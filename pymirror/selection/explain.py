@@ -98,7 +98,7 @@ def _find_missing(
     wants: Wants, detail: ProjectDetail, candidates: Sequence[Candidate], met: AbstractSet[int]
 ) -> Iterator[Unmet]:
     """The files that a lock names, that would be kept, and that upstream does not list."""
-    if detail.status == "quarantined":
+    if detail.status == "quarantined" or not wants.pins:
         return
     if wants.on_upstream_removal is not RemovalPolicy.KEEP:
         candidates = [candidate for candidate in candidates if not candidate.is_removed]

@@ -17,7 +17,7 @@ Asked = tuple[int, Opinion]
 
 def ask_all(wants: Wants, candidates: Sequence[Candidate]) -> list[Opinion]:
     """What every rule, pin, single file and need says of ``candidates``, in this order."""
-    offer = Offer(candidates)
+    offer = Offer(candidates if wants.pins else ())
     return [
         *(ask_rule(rule, candidates, wants) for rule in wants.rules),
         *(ask_pin(pin, offer, wants) for pin in wants.pins),

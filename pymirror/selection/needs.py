@@ -7,7 +7,9 @@ for it; its environments are those of what needs it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property, partial
+from typing import overload
 
 from packaging.specifiers import SpecifierSet
 from packaging.tags import Tag
@@ -79,19 +81,44 @@ class Choices:
         fit = Fit((environment,))
         ranks = rank_tags(environment)
         best: dict[Version, tuple[_Order, Candidate]] = {}
-        left_out = list(self._left_out)
         for candidate in self._admitted:
             if not fit.of(candidate):
-                refusal = check_environment(candidate, self._wants.filters, fit, _NOWHERE)
-                left_out += [_describe(refusal)] if refusal is not None else []
                 continue
             order = _order(candidate, ranks)
             if candidate.version not in best or order < best[candidate.version][0]:
                 best[candidate.version] = (order, candidate)
         return Options(
             options=tuple(_option(best[version][1]) for version in sorted(best, reverse=True)),
-            left_out=tuple(sorted(left_out, key=lambda item: (item.version or _LEAST, item.filename))),
+            left_out=_Later(partial(self._list_left_out, fit)),
         )
+
+    def _list_left_out(self, fit: Fit) -> list[LeftOut]:
+        refusals = (check_environment(each, self._wants.filters, fit, _NOWHERE) for each in self._admitted)
+        left_out = [*self._left_out, *(_describe(refusal) for refusal in refusals if refusal is not None)]
+        return sorted(left_out, key=lambda item: (item.version or _LEAST, item.filename))
+
+
+class _Later(Sequence[LeftOut]):
+    """What was left out, put into words when somebody asks: only where there is no solution."""
+
+    def __init__(self, make: Callable[[], list[LeftOut]]) -> None:
+        self._make = make
+
+    @cached_property
+    def _items(self) -> list[LeftOut]:
+        return self._make()
+
+    @overload
+    def __getitem__(self, index: int) -> LeftOut: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[LeftOut]: ...
+
+    def __getitem__(self, index: int | slice) -> LeftOut | Sequence[LeftOut]:
+        return self._items[index]
+
+    def __len__(self) -> int:
+        return len(self._items)
 
 
 _Order = tuple[bool, bool, int, int, str]

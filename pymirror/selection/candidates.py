@@ -134,9 +134,8 @@ def _read_name(project: NormalizedName, filename: str, excluded: list[Excluded])
 
 def _find_url_problem(url: str, page_url: str) -> str | None:
     """Promise 8: only http(s) is asked, and what was read over https is not had over http."""
-    if (
-        url.startswith("https://") and "[" not in url
-    ):  # as nearly all are, and taking them apart costs more than all else
+    # As nearly all are; to take each apart would cost more than all else.
+    if url.startswith("https://") and "[" not in url:
         return None
     try:
         scheme = urlsplit(url).scheme

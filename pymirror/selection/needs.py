@@ -65,7 +65,7 @@ class Choices:
     def __init__(self, candidates: Sequence[Candidate], wants: Wants) -> None:
         self._wants = wants
         self._admitted: list[Candidate] = []
-        self._left_out: list[LeftOut] = []
+        self._refusals: list[Excluded] = []
         filters: dict[Version, tuple[Filters, ...]] = {}
         for candidate in candidates:
             if candidate.version not in filters:
@@ -74,7 +74,7 @@ class Choices:
             if refusal is None:
                 self._admitted.append(candidate)
             else:
-                self._left_out.append(_describe(refusal))
+                self._refusals.append(refusal)
 
     def list_options(self, environment: Environment) -> Options:
         """Those of ``environment``, one for each version."""
@@ -94,7 +94,7 @@ class Choices:
 
     def _list_left_out(self, fit: Fit) -> list[LeftOut]:
         refusals = (check_environment(each, self._wants.filters, fit, _NOWHERE) for each in self._admitted)
-        left_out = [*self._left_out, *(_describe(refusal) for refusal in refusals if refusal is not None)]
+        left_out = [_describe(refusal) for refusal in (*self._refusals, *refusals) if refusal is not None]
         return sorted(left_out, key=lambda item: (item.version or _LEAST, item.filename))
 
 

@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CHECKER := vnu-jar@26.9.27
+FUZZ_SECONDS ?= 60
 
 .PHONY: help mirror test check clients validate format clean
 
@@ -13,6 +14,8 @@ help:
 	@echo "make check    ruff and mypy alone"
 	@echo "make clients  let every client install through every server, and write the table of docs/clients.md"
 	@echo "make validate every page of the example's mirror before the HTML checker of the W3C (needs java and npm)"
+	@echo "make crash    a kill before every call that changes the tree, and hundreds at random times"
+	@echo "make fuzz     the parsers of pages against a fuzzer, $(FUZZ_SECONDS) s each"
 	@echo "make format   ruff's formatter over everything"
 	@echo "make clean    remove $(VENV) and the caches"
 
@@ -44,6 +47,19 @@ validate: mirror .tools/vnu.jar
 	@mkdir -p .tools
 	cd .tools && npm pack --silent $(CHECKER) >/dev/null && tar xzf vnu-jar-*.tgz package/build/dist/vnu.jar
 	@mv .tools/package/build/dist/vnu.jar $@ && rm -rf .tools/package .tools/vnu-jar-*.tgz
+
+# Everything that `make test` does a share of: minutes.
+.PHONY: crash
+crash: $(VENV)/developed
+	PYMIRROR_CRASH=all $(BIN)/pytest -n auto tests/test_crash.py tests/test_machine.py tests/test_concurrent.py
+
+# atheris has no wheel for every Python; FUZZ_SECONDS=600 makes it longer.
+.PHONY: fuzz
+fuzz: $(VENV)/developed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
+	for target in json html lists legacy filename; do \
+	  $(BIN)/python -m fuzz $$target -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 || exit 1; \
+	done
 
 check: $(VENV)/developed
 	$(BIN)/ruff check .

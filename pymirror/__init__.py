@@ -10,8 +10,8 @@ The line, and the module that owns each step (a module imports only from its own
     selection, closure, roots,       what we decide: rules and pages → Wanted → Plan → Snapshot         pure
     layout, snapshot, plan, limits,
     settings, pages, pieces
-    workers, transport, credentials, doing it: requests, downloads, the pool, the pages                I/O
-    default_index, upstream, archive,
+    workers, tls, reachability,      doing it: requests, downloads, the pool, the pages                I/O
+    transport, credentials, default_index, upstream, archive,
     sdist, remote_wheel, download,
     metadata_source, provenance,
     storage, pool, state, history,

@@ -68,7 +68,7 @@ class _Duration(click.ParamType[float]):
 
 @cli.command("sync")
 @_common
-@click.option("--allow-shrink", is_flag=True, help="Publish even where more than a tenth of the files would go.")
+@click.option("--allow-shrink", is_flag=True, help="Publish however many files would go: max-removal does not hold.")
 @click.option("--check", "with_check", is_flag=True, help="Then prove that everything installs, as `check` does.")
 def sync_command(spec: Path, quiet: bool, verbose: bool, as_json: bool, allow_shrink: bool, with_check: bool) -> None:
     """Make the tree hold what SPEC (default: mirror.yaml) says.
@@ -141,21 +141,41 @@ def check_command(spec: Path, quiet: bool, verbose: bool, as_json: bool, with_in
 
 @cli.command("verify")
 @_common
-def verify_command(spec: Path, quiet: bool, verbose: bool, as_json: bool) -> None:
-    """Check every page, link, size and hash of the published tree.
+@click.option("--repair", "with_repair", is_flag=True, help="Mend what is damaged, from upstream where it takes files.")
+@click.option("--anew", is_flag=True, help="Read again what an interrupted run had read.")
+def verify_command(spec: Path, quiet: bool, verbose: bool, as_json: bool, with_repair: bool, anew: bool) -> None:
+    """Check every page, link, size, hash and mode of the published tree.
 
     SPEC may also be the folder of the tree itself, which need not be writable: so a disk that was carried elsewhere is
-    checked there. Asks nobody: the disk alone is read. What is damaged is fetched again by the next `sync`.
+    checked there. Asks nobody: the disk alone is read. A run that was interrupted is gone on with.
+
+    With --repair, damaged and missing files are fetched again, byte for byte as they were published, and pages are
+    written again; nothing new comes in. The exit code is 5 for what is left then.
     """
 
     def work(ports: Ports, terminal: Terminal) -> ExitCode:
         from pymirror.commands.verify import verify
         from pymirror.console import reports
 
-        report = verify(ports)
+        report = verify(ports, anew=anew)
         terminal.json(report.as_json()) if as_json else reports.show_verify(terminal, report)
         return report.exit_code
 
+    def mend(loaded: Spec, ports: Ports, terminal: Terminal) -> ExitCode:
+        from pymirror.commands.repair import repair
+        from pymirror.console import reports
+
+        report = repair(loaded, ports, anew=anew)
+        terminal.json(report.as_json()) if as_json else reports.show_verify(terminal, report, is_repair=True)
+        return report.exit_code
+
+    def refuse(_terminal: Terminal, _stop: Stop) -> ExitCode:
+        raise UsageError("--repair needs the spec, which says where files come from", hint="name it, not the folder")
+
+    if with_repair and spec.is_dir():
+        guard(refuse, quiet=quiet, verbose=verbose, as_json=as_json)
+    if with_repair:
+        run(spec, mend, quiet=quiet, verbose=verbose, as_json=as_json)
     run_on_tree(spec, work, quiet=quiet, verbose=verbose, as_json=as_json)
 
 

@@ -94,7 +94,7 @@ class Downloader:
     def fetch(self, file: WantedFile) -> Download:
         """``file``, fetched or failed, on this thread. Raises :class:`StorageError`."""
         try:
-            stored, warning = self._transport.retry(lambda: self._attempt(file), note=self._progress.note)
+            stored, warning = self._attempt_again(file)
         except StorageError:
             raise
         except TooLargeError as error:
@@ -111,6 +111,15 @@ class Downloader:
                 f"{file.filename}: upstream's core metadata are not the wheel's own, which are published"
             )
         return Download(file=file, stored=stored)
+
+    def _attempt_again(self, file: WantedFile) -> tuple[PoolFile, str | None]:
+        """As :meth:`_attempt`, as often as that may help."""
+        try:
+            return self._transport.retry(lambda: self._attempt(file), progress=self._progress)
+        except IntegrityError as error:
+            # The line or a cache on the way may be at fault: once more, and then it is upstream's own answer.
+            self._progress.note(f"{error}; fetching it once more")
+            return self._transport.retry(lambda: self._attempt(file), progress=self._progress)
 
     def _attempt(self, file: WantedFile) -> tuple[PoolFile, str | None]:
         if file.size is not None and file.size > self._network.max_file_bytes:
@@ -253,6 +262,9 @@ def _verify(file: WantedFile, size: int, limit: int, digests: dict[str, str], an
         raise IntegrityError(problem, expected=f"{limit} bytes at most", actual="more", url=answer.url)
     if file.size is not None and size < file.size:
         raise TransientRequestError(file.url, f"the file ended after {size} of {file.size} bytes")
+    if not (answer.is_delimited or file.size is not None or file.hashes or file.lock_hashes):
+        problem = "neither its server nor its page says where the file ends, so that it may have been cut off"
+        raise TransientRequestError(file.url, problem)
     for name, expected in file.hashes:
         if name in digests and digests[name] != expected:
             raise IntegrityError(f"{name} of {file.filename}", expected=expected, actual=digests[name], url=answer.url)

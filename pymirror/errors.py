@@ -10,6 +10,7 @@ import errno
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -162,6 +163,14 @@ class TransientRequestError(RequestError):
         super().__init__(url, problem, status=status)
 
 
+class UnansweredError(TransientRequestError):
+    """A request to which nothing came: the server cannot be reached, breaks off, or says nothing."""
+
+
+class UnreachableError(RequestError):
+    """A request to a server that was given up, since the last ones went without an answer."""
+
+
 class IntegrityError(PymirrorError):
     """Bytes that are not the promised ones."""
 
@@ -193,11 +202,12 @@ class TooLargeError(PymirrorError):
 
 
 class UnavailableError(PymirrorError):
-    """A file that is needed to decide could not be had."""
+    """A file that is needed to decide could not be had; where it ``may_not_be``, that is the spec's own will."""
 
-    def __init__(self, filename: str, problem: str) -> None:
+    def __init__(self, filename: str, problem: str, *, may_not_be: bool = False) -> None:
         self.filename = filename
         self.problem = problem
+        self.may_not_be = may_not_be
         super().__init__()
 
     def __str__(self) -> str:
@@ -257,10 +267,10 @@ class LockedError(PymirrorError):
 
 
 class ShrinkError(PymirrorError):
-    """Promise 6: a run that would unpublish more than a tenth of the files (and more than five) stops."""
+    """Promise 6: a run that would unpublish more files than ``max-removal`` allows stops."""
 
     exit_code = ExitCode.REFUSED
-    hint = "look at it with `pymirror plan`; if it is meant, run again with --allow-shrink"
+    hint = "look at it with `pymirror plan`; if it is meant, run again with --allow-shrink, or set max-removal"
 
     def __init__(self, *, removed: int, published: int, examples: Sequence[str]) -> None:
         self.removed = removed
@@ -273,6 +283,26 @@ class ShrinkError(PymirrorError):
         return (
             f"refused: {self.removed} of the {self.published} published files would leave the index "
             f"({names}{', …' if self.removed > len(self.examples) else ''}); nothing was changed"
+        )
+
+
+class ClockError(PymirrorError):
+    """Published files would leave as too new by a clock that was set back since they were published."""
+
+    exit_code = ExitCode.REFUSED
+    hint = "set the clock right; if it is, run again with --allow-shrink"
+
+    def __init__(self, *, now: datetime, published: datetime, examples: Sequence[str]) -> None:
+        self.now = now
+        self.published = published
+        self.examples = tuple(examples)
+        super().__init__()
+
+    def __str__(self) -> str:
+        names = ", ".join(printable(name) for name in self.examples)
+        return (
+            f"refused: the clock says {self.now:%Y-%m-%d}, but the mirror was published on {self.published:%Y-%m-%d}: "
+            f"published files would be too new for exclude-newer ({names}); nothing was changed"
         )
 
 

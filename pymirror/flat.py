@@ -41,12 +41,15 @@ def publish_flat(snapshot: Snapshot, previous: Snapshot, storage: Storage) -> in
 
 
 def list_flat(snapshot: Snapshot) -> Iterator[tuple[str, SnapshotFile]]:
-    """The names below ``flat/`` and their files. Of two projects with a file of one name, the first has it."""
+    """The names below ``flat/`` and their files. Of two files with one name, the first has it.
+
+    Names that differ in case alone are one name: many disks that a tree is carried on keep no more apart.
+    """
     if snapshot.site.flat:
         seen = set()
         for _, file in snapshot.files():
-            if not file.yanked and file.filename not in seen:
-                seen.add(file.filename)
+            if not file.yanked and file.filename.casefold() not in seen:
+                seen.add(file.filename.casefold())
                 yield f"{FLAT}/{file.filename}", file
 
 

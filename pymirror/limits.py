@@ -1,14 +1,16 @@
-"""The limit of the whole mirror in bytes, and what weighs most."""
+"""How large the mirror may be, and how much of it may go in one run."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 
-from pymirror.errors import TotalSizeError
+from packaging.version import Version
+
+from pymirror.errors import ShrinkError, TotalSizeError
 from pymirror.plan import PoolFile, PoolKey, ProjectPlan, WantedFile
 from pymirror.snapshot import Snapshot
-from pymirror.spec.units import format_size
+from pymirror.spec.units import DEFAULT_MAX_REMOVAL, MaxRemoval, format_size
 
 HEAVIEST = 10
 
@@ -56,3 +58,39 @@ def _check(files: list[tuple[str, str, int]], limit: int) -> int:
         weights[project] += size
     heaviest = sorted(weights.items(), key=lambda item: (-item[1], item[0]))[:HEAVIEST]
     raise TotalSizeError(size=total, limit=limit, heaviest=heaviest, shown=format_size)
+
+
+def list_withdrawn(
+    previous: Snapshot,
+    removed: Iterable[tuple[str, str]],
+    versions: Iterable[tuple[str, str]],
+    listed: Container[tuple[str, str]],
+) -> tuple[tuple[str, str], ...]:
+    """Those of ``removed``, (project, file name), that no newer release takes the place of.
+
+    ``versions`` are (project, version) of all that there will be, and ``listed`` (project, file name) of what upstream
+    still has. What ``keep-latest`` passes over for a release that was not there before is no loss; what upstream drops
+    is one, whatever it adds.
+    """
+    before = {(project, file.filename): Version(file.version) for project, file in previous.files()}
+    known = {(project, version) for (project, _), version in before.items()}
+    newest: dict[str, Version] = {}
+    for project, text in versions:
+        version = Version(text)
+        if (project, version) not in known:
+            newest[project] = max(version, newest.get(project, version))
+    return tuple(
+        (project, filename)
+        for project, filename in removed
+        if project not in newest or newest[project] < before[project, filename] or (project, filename) not in listed
+    )
+
+
+def check_shrink(
+    previous: Snapshot, removed: Sequence[tuple[str, str]], limit: MaxRemoval = DEFAULT_MAX_REMOVAL
+) -> None:
+    """Promise 6: refuse to unpublish more files than ``limit`` allows. Raises :class:`ShrinkError`."""
+    published = sum(len(project.files) for project in previous.projects)
+    if not limit.allows(len(removed), published):
+        examples = [filename for _, filename in removed[:3]]
+        raise ShrinkError(removed=len(removed), published=published, examples=examples)

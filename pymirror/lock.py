@@ -11,7 +11,7 @@ import filelock
 
 from pymirror.errors import LockedError, StorageError
 from pymirror.layout import HOLDER_FILE, LOCK_FILE
-from pymirror.storage.interface import Storage
+from pymirror.storage.interface import Storage, is_full
 
 
 @contextlib.contextmanager
@@ -28,9 +28,15 @@ def hold_lock(storage: Storage, *, command: str) -> Iterator[None]:
         raise StorageError.from_os_error(error, path) from error
     try:
         # Beside the lock, and gone with it, so that a run which changes nothing leaves nothing changed.
-        storage.write(HOLDER_FILE, f"pymirror {command}, process {os.getpid()} on {socket.gethostname()}\n".encode())
+        holder = f"pymirror {command}, process {os.getpid()} on {socket.gethostname()}\n"
+        try:
+            storage.write(HOLDER_FILE, holder.encode())
+        except StorageError as error:
+            if not is_full(error):  # `prune` must be able to make room
+                raise
         yield
     finally:
         with contextlib.suppress(StorageError):
             storage.remove(HOLDER_FILE)
-        lock.release()
+        with contextlib.suppress(OSError):  # the end of the process releases it too
+            lock.release()

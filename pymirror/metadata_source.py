@@ -18,7 +18,15 @@ from packaging.utils import NormalizedName
 
 from pymirror.archive import check_wheel_metadata, read_sdist_parts, read_wheel_metadata
 from pymirror.closure.model import AskNeeds, NoNeeds
-from pymirror.errors import IntegrityError, PymirrorError, RequestError, StorageError, TransientRequestError
+from pymirror.errors import (
+    IntegrityError,
+    PymirrorError,
+    RequestError,
+    StorageError,
+    TransientRequestError,
+    UnavailableError,
+    UnreachableError,
+)
 from pymirror.layout import METADATA_SUFFIX, NEEDS, pool_path
 from pymirror.metadata import MAX_METADATA_BYTES
 from pymirror.needs import Needs, read_sdist_needs, read_wheel_needs
@@ -40,12 +48,16 @@ _CHECKED_HASHES = frozenset({"md5", "sha1", "sha224", "sha256", "sha384", "sha51
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedNeeds:
-    """A wheel or an sdist, as its page describes it, and what the pool holds of it."""
+    """A wheel or an sdist, as its page describes it, and what the pool holds of it.
+
+    ``max_size`` are the bytes that it may have where its page does not tell them.
+    """
 
     project: NormalizedName
     file: File
     package_type: PackageType
     held: PoolFile | None = None
+    max_size: int | None = None
 
     @property
     def question(self) -> AskNeeds:
@@ -117,6 +129,13 @@ class MetadataSource:
         for each, answer in run_ordered(unique, self._answer, threads=threads, stop=self._stop):
             yield each.question, answer
 
+    def read_stored(self, stored: PoolFile) -> Needs | None:
+        """What a wheel of the pool needs by its own METADATA; ``None`` where it has none that can be used."""
+        if stored.metadata_sha256 is None:
+            return None
+        data = self._storage.read(pool_path(stored.blake2b, stored.filename) + METADATA_SUFFIX)
+        return read_wheel_needs(data) if data is not None else None
+
     def _answer(self, wanted: WantedNeeds) -> Needs | NoNeeds:
         question = wanted.question
         if question not in self._answers:
@@ -134,6 +153,9 @@ class MetadataSource:
             self._remember(wanted, found)
         except StorageError:
             raise
+        except UnavailableError as error:
+            self._stop.check()
+            return NoNeeds(problem=str(error), is_error=not error.may_not_be)
         except PymirrorError as error:
             self._stop.check()
             return NoNeeds(problem=str(error))
@@ -181,7 +203,7 @@ class MetadataSource:
             return None
         url = _metadata_url(file.url)
         try:
-            data = self._transport.retry(lambda: self._get(url), note=self._progress.note)
+            data = self._transport.retry(lambda: self._get(url), progress=self._progress)
             for name, digest in said if isinstance(said, tuple) else ():
                 actual = hashlib.new(name, data, usedforsecurity=False).hexdigest() if name in _CHECKED_HASHES else None
                 if actual not in (None, digest):
@@ -213,7 +235,8 @@ class MetadataSource:
     def _give_up_where_nobody_answers(self, error: PymirrorError) -> None:
         """Raises ``error`` where it is no answer of a server: all retries are used up, and would be once more."""
         self._stop.check()
-        if isinstance(error, TransientRequestError) and error.status is None:
+        is_silent = isinstance(error, TransientRequestError) and error.status is None
+        if is_silent or isinstance(error, UnreachableError):
             raise error
 
     # ── sdists ──────────────────────────────────────────────────────────────────────────────────

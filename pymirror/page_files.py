@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from pymirror.errors import StorageError
 from pymirror.layout import COMPRESSED_SUFFIX
 from pymirror.pieces import compress, decompress, is_same
 from pymirror.storage.interface import Files
@@ -18,6 +19,7 @@ MIN_COMPRESSED_BYTES = 32 * 1024
 FOREIGN_COPY = "a packed copy of a page that has none"
 
 Render = Callable[[], Iterable[bytes]]
+Unpack = Callable[[Iterable[bytes]], Iterable[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ def write_page(storage: Files, name: str, render: Render, *, place: Callable[[st
 
     What must change is written to ``place(name)``; what is right already stays as it is.
     """
-    is_changed = not is_same(storage.read_pieces(name), render())
+    is_changed = not _says(storage, name, render)
     if is_changed:
         storage.write(place(name), render(), newer_than=name)
     source = place(name) if is_changed else name
@@ -51,7 +53,7 @@ def put_page(storage: Files, name: str, render: Render) -> int:
 
     The packed copy comes first: killed in between, a server sends one of two whole pages, and no old one as the new.
     """
-    if is_same(storage.read_pieces(name), render()):
+    if _says(storage, name, render):
         return _put_packed(storage, name, lambda: storage.read_pieces(name))
     changes = _put_packed(storage, name, render)
     storage.write(name, render(), newer_than=name)
@@ -61,7 +63,7 @@ def put_page(storage: Files, name: str, render: Render) -> int:
 def _put_packed(storage: Files, name: str, render: Render) -> int:
     packed = name + COMPRESSED_SUFFIX
     if sum(map(len, render())) >= MIN_COMPRESSED_BYTES:
-        if is_same(decompress(storage.read_pieces(packed)), render()):
+        if _says(storage, packed, render, unpack=decompress):
             return 0
         storage.write(packed, compress(render()), newer_than=packed)
     elif storage.stat(packed) is None:
@@ -83,7 +85,7 @@ def check_page(storage: Files, name: str, render: Render) -> Iterator[tuple[str,
     """Each file that the page has, with what is wrong with it, or ``None``."""
     if storage.stat(name) is None:
         yield name, "the page is missing"
-    elif not is_same(storage.read_pieces(name), render()):
+    elif not _says(storage, name, render):
         yield name, "the page is not what the snapshot says"
     else:
         yield name, None
@@ -105,4 +107,12 @@ def _is_large(storage: Files, name: str) -> bool:
 
 def _is_packed(storage: Files, name: str) -> bool:
     """Whether the packed copy of ``name`` is that of the page."""
-    return is_same(decompress(storage.read_pieces(name + COMPRESSED_SUFFIX)), storage.read_pieces(name))
+    return _says(storage, name + COMPRESSED_SUFFIX, lambda: storage.read_pieces(name), unpack=decompress)
+
+
+def _says(storage: Files, name: str, render: Render, *, unpack: Unpack = iter) -> bool:
+    """Whether the file says what ``render`` gives. One that the disk cannot read does not: it is written anew."""
+    try:
+        return is_same(unpack(storage.read_pieces(name)), render())
+    except StorageError:
+        return False

@@ -12,14 +12,10 @@ from datetime import datetime
 from packaging.utils import canonicalize_name, canonicalize_version
 from packaging.version import Version
 
-from pymirror.errors import ShrinkError
 from pymirror.selection import Chosen, LockHashes, Refused, Selection
 from pymirror.simple.model import File, Hashes
 from pymirror.snapshot import Snapshot, SnapshotFile, SnapshotProject
 from pymirror.spec.model import DEFAULT_SITE, ReleaseRule, Site
-
-SHRINK_FILES = 5
-SHRINK_SHARE = 10
 
 _LOST = "it was published, is gone or damaged in the pool, and cannot be fetched again now"
 
@@ -177,41 +173,39 @@ def make_snapshot(
     *,
     site: Site = DEFAULT_SITE,
     explain: Callable[[SnapshotProject], SnapshotProject] = lambda project: project,
+    may_stay: Callable[[str, SnapshotFile], bool] = lambda _project, _file: False,
 ) -> Snapshot:
     """The snapshot that can be published now: every file in it is in the pool.
 
     ``fetched`` maps (project, file name) to what was downloaded. A release of which a wanted file is missing stays as
-    it was in ``previous`` (promise 3). ``explain`` adds what a project is wanted by.
+    it was in ``previous`` (promise 3), and so do those files of its project that ``may_stay``: nothing good goes before
+    what takes its place is there (promise 7). ``explain`` adds what a project is wanted by.
     """
     before = {project.name: project for project in previous.projects}
     projects = []
     for project in plan.projects:
         old = before.get(project.name)
         files: list[SnapshotFile] = []
+        is_whole = True
         for version, wanted in _releases(project.files):
             release = [_settle(file, held, fetched) for file in wanted]
             if all(file is not None for file in release):
                 files += [file for file in release if file is not None]
-            elif old is not None:
+                continue
+            is_whole = False
+            if old is not None:
                 stays = (f for f in old.files if canonicalize_version(f.version) == version)
                 files += [f for f in stays if (f.sha256, f.filename) in held]
+        if old is not None and not is_whole:
+            names = {f.filename for f in files} | {wanted.filename for wanted in project.files}
+            files += [f for f in old.files if f.filename not in names and may_stay(project.name, f)]
+            files.sort(key=lambda file: (Version(file.version), file.filename))
         if files:
             published = SnapshotProject(
                 name=project.name, files=tuple(files), status=project.status, status_reason=project.status_reason
             )
             projects.append(explain(published))
     return Snapshot(projects=tuple(projects), site=site)
-
-
-def check_shrink(previous: Snapshot, removed: Sequence[tuple[str, str]]) -> None:
-    """Promise 6: refuse to unpublish more than a tenth of the files, and more than five.
-
-    Raises :class:`ShrinkError`.
-    """
-    published = sum(len(project.files) for project in previous.projects)
-    if len(removed) > SHRINK_FILES and len(removed) * SHRINK_SHARE > published:
-        examples = [filename for _, filename in removed[:3]]
-        raise ShrinkError(removed=len(removed), published=published, examples=examples)
 
 
 def _plan_project(

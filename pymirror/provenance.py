@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from pymirror.errors import PymirrorError, RequestError, StorageError, TransientRequestError
+from pymirror.errors import PymirrorError, RequestError, StorageError, TransientRequestError, UnreachableError
 from pymirror.layout import PROVENANCE_SUFFIX
 from pymirror.progress import Progress
 from pymirror.simple.provenance import ACCEPT, MAX_BYTES, find_problem
@@ -92,7 +92,7 @@ class Provenances:
                 self._progress.item()
                 return None
         try:
-            data = self._transport.retry(lambda: self._ask(missing), note=self._progress.note)
+            data = self._transport.retry(lambda: self._ask(missing), progress=self._progress)
             self._storage.write(missing.file.path + PROVENANCE_SUFFIX, data)
         except StorageError:
             raise
@@ -139,7 +139,8 @@ class Provenances:
 
 def _is_useless(error: PymirrorError) -> bool:
     """Whether the host did answer, but for this object alone with nothing that can be used: others may be right."""
-    return isinstance(error, RequestError) and not isinstance(error, TransientRequestError) and error.status in _USELESS
+    is_silent = isinstance(error, (TransientRequestError, UnreachableError))
+    return isinstance(error, RequestError) and not is_silent and error.status in _USELESS
 
 
 def _with_digests(snapshot: Snapshot, digests: Mapping[str, str]) -> Snapshot:

@@ -124,7 +124,7 @@ class RemoteWheels:
             with self._transport.get(url, headers=headers, timeout_seconds=timeout, method="HEAD") as answer:
                 return answer.content_length if answer.status == 200 and _is_plain(answer) else None
 
-        return self._transport.retry(attempt, note=self._progress.note)
+        return self._transport.retry(attempt, progress=self._progress)
 
     def _ask_part(self, url: str, start: int, end: int) -> _Part:
         """Bytes from ``start`` on, to ``end`` or to what the server likes to send of that."""
@@ -142,7 +142,7 @@ class RemoteWheels:
             with self._transport.get(url, headers=headers, timeout_seconds=timeout) as answer:
                 return read(answer)
 
-        return self._transport.retry(attempt, note=self._progress.note)
+        return self._transport.retry(attempt, progress=self._progress)
 
 
 def _read_part(answer: Answer, url: str, *, limit: int = TAIL_BYTES) -> _Part | None:

@@ -7,7 +7,8 @@ that is kept), or a group. Lock files have none: they are never resolved anew.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 
 import msgspec
 from packaging.requirements import Requirement
@@ -51,7 +52,8 @@ def _list_rule_roots(rule: ProjectRule, project: NormalizedName, kept: Sequence[
     for environment, version in find_root_releases(rule, kept):
         yield Root(
             name=f"{project}{extras}",
-            requirements=(Requirement(f"{project}{extras}==={version}"),),
+            # Not ===, which compares how versions are spelt: files of one release may spell it as 1.0 and as 1.0.0.
+            requirements=(Requirement(f"{project}{extras}=={version}"),),
             environment=environment,
             origin=rule.origin,
             build_dependencies=rule.filters.build_dependencies,
@@ -100,25 +102,38 @@ def _require(rule: ProjectRule) -> Requirement:
 
 
 def gather_needs(
-    outcomes: Sequence[Outcome], previous: Iterable[SnapshotProject], *, is_uncertain: bool
+    outcomes: Sequence[Outcome],
+    previous: Iterable[SnapshotProject],
+    *,
+    lost: Collection[str] = (),
+    broken: Collection[tuple[NormalizedName, Version]] = (),
+    is_uncertain: bool = False,
 ) -> Mapping[NormalizedName, tuple[Need, ...]]:
     """What each project must have for ``outcomes``, in order of version.
 
-    Of a root without a solution, what was published for it stays; and where the run ``is_uncertain``, since something
-    could not be read, so does what was published for any: an error is no reason to take anything away.
+    What was published for a root stays where it has no solution, where it is ``lost`` (what it is of could not be
+    read), and where a release of its solution is ``broken`` (it could not be had). Where the run ``is_uncertain``,
+    since something could not be read that may concern any root, so does what was published for all. An error is no
+    reason to take anything away.
     """
-    roots: dict[tuple[NormalizedName, Version], set[str]] = defaultdict(set)
+    users = _find_users(outcomes)
     environments: dict[tuple[NormalizedName, Version], dict[Environment, None]] = defaultdict(dict)
+    roots: dict[tuple[NormalizedName, Version], set[str]] = defaultdict(set)
     origins: dict[tuple[NormalizedName, Version], Origin] = {}
+    incomplete = {_base(name) for name in lost}
     for outcome in outcomes:
-        if isinstance(outcome, Solution):
-            first = find_first(outcome.root)
-            for pick in outcome.picks:
-                key = (pick.option.project, pick.option.version)
-                roots[key].add(first.name)
-                environments[key][outcome.root.environment] = None
-                origin = first.origin or _NOWHERE
-                origins[key] = min(origins.get(key, origin), origin)
+        names = users[id(outcome)]
+        if not isinstance(outcome, Solution):
+            incomplete |= set(map(_base, names))
+            continue
+        origin = find_first(outcome.root).origin or _NOWHERE
+        for pick in outcome.picks:
+            key = (pick.option.project, pick.option.version)
+            if key in broken:
+                incomplete |= set(map(_base, names))
+            roots[key] |= names
+            environments[key][outcome.root.environment] = None
+            origins[key] = min(origins.get(key, origin), origin)
     needs: dict[NormalizedName, list[Need]] = defaultdict(list)
     for (project, version), names in roots.items():
         key = (project, version)
@@ -126,13 +141,58 @@ def gather_needs(
         needs[project].append(
             Need(version=version, origin=origins[key], roots=tuple(sorted(names)), environments=tuple(order))
         )
-    unsolved = {find_first(outcome.root).name for outcome in outcomes if not isinstance(outcome, Solution)}
-    for project_, need in _list_kept(previous, None if is_uncertain else unsolved):
+    for project_, need in _list_kept(previous, None if is_uncertain else incomplete):
         needs[project_].append(need)
     return {
         project: tuple(sorted(found, key=lambda need: (need.version, need.filenames is not None)))
         for project, found in sorted(needs.items())
     }
+
+
+def _find_users(outcomes: Sequence[Outcome]) -> dict[int, set[str]]:
+    """The names of the roots that each outcome is for: a build serves every root that picks what it builds."""
+    picking: dict[tuple[str, Environment], list[Outcome]] = defaultdict(list)
+    for outcome in outcomes:
+        for pick in outcome.picks if isinstance(outcome, Solution) else ():
+            if pick.option.is_sdist:
+                built = f"{pick.option.project} {pick.option.version}"
+                picking[built, outcome.root.environment].append(outcome)
+    users: dict[int, set[str]] = {}
+    for outcome in outcomes:
+        found: set[str] = set()
+        queue, seen = [outcome], {id(outcome)}
+        for each in queue:  # grows on the way
+            if each.root.built is None:
+                found.add(each.root.name)
+                continue
+            found.add(find_first(each.root).name)
+            above = picking[each.root.built, each.root.environment]
+            queue += [one for one in above if id(one) not in seen]
+            seen |= set(map(id, above))
+        users[id(outcome)] = found
+    return users
+
+
+def list_lost(spec: Spec, selections: Iterable[Selection], previous: Iterable[SnapshotProject]) -> set[str]:
+    """The names of roots that the spec asks for, and of which this run cannot say what they need: their page could not
+    be read, or a file of theirs was refused.
+    """
+    judged = {selection.project: selection for selection in selections}
+    known = [NormalizedName(project.name) for project in previous]
+    lost = set()
+    for rule in spec.rules:
+        if rule.filters.dependencies is DependencyPolicy.NONE:
+            continue
+        wanted = [name for name in known if fnmatchcase(name, rule.pattern)] if rule.is_glob else [rule.pattern]
+        lost |= {
+            str(name) for name in wanted if (selection := judged.get(NormalizedName(name))) is None or selection.refused
+        }
+    return lost
+
+
+def _base(root: str) -> str:
+    """The name of a root without its extras: what a project was published for counts whichever are asked for now."""
+    return root.partition("[")[0]
 
 
 def find_first(root: Root) -> Root:
@@ -146,7 +206,7 @@ def _list_kept(previous: Iterable[SnapshotProject], names: set[str] | None) -> I
     """The published releases that were needed by roots called ``names``, or by any."""
     for project in previous:
         for needed in project.needed:
-            stays = [name for name in needed.roots if names is None or name in names]
+            stays = [name for name in needed.roots if names is None or _base(name) in names]
             if stays:
                 files = frozenset(file.filename for file in project.files if file.version == needed.version)
                 yield (

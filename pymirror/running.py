@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
 from pymirror.errors import (
@@ -21,6 +21,7 @@ from pymirror.errors import (
     ExitCode,
     InterruptedRunError,
     PymirrorError,
+    StorageError,
     TerminatedError,
     UsageError,
 )
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from pymirror.commands.ports import Ports
     from pymirror.console import Terminal
     from pymirror.spec.model import Spec
-    from pymirror.workers import Stop
+    from pymirror.workers import Alarm, Stop
 
 _MAX_FILE_BYTES = 64 * 1024 * 1024
 
@@ -71,6 +72,8 @@ def _make_ports(output: Path, terminal: Terminal, stop: Stop) -> Ports:
     from pymirror.commands.ports import Ports
     from pymirror.storage.local import LocalStorage
 
+    # So that what is made has its mode from the first moment: a run that is killed leaves no folder that is not served.
+    os.umask(0o022)
     return Ports(
         storage=LocalStorage(output), environ=os.environ, progress=terminal, stop=stop, now=_read_clock(os.environ)
     )
@@ -91,28 +94,31 @@ def _read_clock(environ: Mapping[str, str]) -> datetime:
 def guard(start: Callable[[Terminal, Stop], ExitCode], *, quiet: bool, verbose: bool, as_json: bool) -> NoReturn:
     """Does the work, and turns what happens into a message and the exit code."""
     from pymirror.console import Terminal, Verbosity
-    from pymirror.workers import Stop
+    from pymirror.workers import Alarm, Stop
 
-    stop = Stop()
-    _watch_signals(stop)
     terminal = Terminal(Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL)
+    signals = _Signals(Stop(), Alarm())
     try:
-        if quiet and verbose:
-            raise UsageError("-q and -v exclude each other")
-        with terminal:
-            code = start(terminal, stop)
+        with signals:
+            if quiet and verbose:
+                raise UsageError("-q and -v exclude each other")
+            with terminal:
+                code = start(terminal, signals.stop)
+    except (KeyboardInterrupt, InterruptedRunError):
+        code = _tell(terminal, TerminatedError() if signals.is_terminated else InterruptedRunError(), as_json=as_json)
     except PymirrorError as error:
         code = _tell(terminal, error, as_json=as_json)
-    except KeyboardInterrupt:
-        code = _tell(terminal, InterruptedRunError(), as_json=as_json)
     except BrokenPipeError:
         code = ExitCode.INCOMPLETE
+    except OSError as error:
+        # What no storage translated: the system has no file, process or socket left, or the log is on the full disk.
+        code = _tell(terminal, StorageError.from_os_error(error, Path("the system")), as_json=as_json)
     _flush()
     raise SystemExit(int(code))
 
 
 def _tell(terminal: Terminal, error: PymirrorError, *, as_json: bool) -> ExitCode:
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(OSError):
         terminal.error(error)
         if as_json:
             terminal.json({"exit-code": int(error.exit_code), "error": str(error), "hint": error.hint})
@@ -137,20 +143,47 @@ def read_file(path: Path) -> bytes:
         return file.read(_MAX_FILE_BYTES + 1)
 
 
-def _watch_signals(stop: Stop) -> None:
+class _Ended(KeyboardInterrupt):
+    """A signal came, any of them: no code takes this one for a failure of what it was just at.
+
+    Of a class of its own: where KeyboardInterrupt itself passes through an ``exec``, as of a dataclass that is made,
+    CPython kills itself in the end with SIGINT, whatever exit code was asked for.
+    """
+
+
+class _Signals:
     """SIGTERM ends the run as Ctrl-C does, with its own exit code; SIGHUP is what a closed terminal sends.
 
-    The first signal is the last that is heard: an impatient second one must not disturb the way out.
+    The first signal is the last that is heard: an impatient second one must not disturb the way out. After the block,
+    none is: what was done is told, with its own code.
     """
-    known = (getattr(signal, name, None) for name in ("SIGTERM", "SIGINT", "SIGHUP"))
-    # What is ignored stays so: nohup says it of SIGHUP, a shell of SIGINT for what it runs in the background.
-    watched = [each for each in known if each is not None and signal.getsignal(each) != signal.SIG_IGN]
 
-    def end(number: int, _frame: FrameType | None) -> None:
-        for each in watched:
+    def __init__(self, stop: Stop, alarm: Alarm) -> None:
+        self.stop = stop
+        self._alarm = alarm
+        self.is_terminated = False
+        known = (getattr(signal, name, None) for name in ("SIGTERM", "SIGINT", "SIGHUP"))
+        # What is ignored stays so: nohup says it of SIGHUP, a shell of SIGINT for what it runs in the background.
+        self._watched = [each for each in known if each is not None and signal.getsignal(each) != signal.SIG_IGN]
+
+    def __enter__(self) -> None:
+        self._alarm.__enter__()
+        for each in self._watched:
+            signal.signal(each, self._end)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ignore()
+        self._alarm.__exit__(kind, error, trace)
+
+    def _end(self, number: int, _frame: FrameType | None) -> None:
+        self._ignore()
+        self._alarm.hear()
+        self.is_terminated = number != signal.SIGINT
+        self.stop.set()
+        raise _Ended
+
+    def _ignore(self) -> None:
+        for each in self._watched:
             signal.signal(each, signal.SIG_IGN)
-        stop.set()
-        raise KeyboardInterrupt if number == signal.SIGINT else TerminatedError
-
-    for each in watched:
-        signal.signal(each, end)

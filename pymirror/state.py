@@ -9,6 +9,7 @@ import hashlib
 
 import msgspec
 
+from pymirror.errors import StorageError
 from pymirror.layout import STATE, check_project
 from pymirror.simple.model import ProjectDetail
 from pymirror.storage.interface import Files
@@ -46,6 +47,7 @@ class CachedList(msgspec.Struct, frozen=True, kw_only=True):
     body_sha256: str
     projects: tuple[str, ...]
     format: int = FORMAT
+    serial: int | None = None
 
 
 _list_decoder = msgspec.msgpack.Decoder(CachedList)
@@ -62,24 +64,22 @@ class PageCache:
 
     def load(self, project: str, url: str) -> CachedPage | None:
         """``None`` where nothing usable is remembered; damage is the same as nothing."""
-        data = self._storage.read(self._name(project))
-        if data is None:
-            return None
         try:
-            page = _decoder.decode(data)
-        except (msgspec.DecodeError, ValueError):
+            data = self._storage.read(self._name(project))
+            page = _decoder.decode(data) if data is not None else None
+        except (msgspec.DecodeError, ValueError, StorageError):
             return None
-        return page if page.format == FORMAT and page.url == url else None
+        return page if page is not None and page.format == FORMAT and page.url == url else None
 
     def save(self, project: str, page: CachedPage) -> None:
         self._storage.write(self._name(project), _encoder.encode(page))
 
     def load_list(self, url: str) -> CachedList | None:
         """The same for the page of all projects."""
-        data = self._storage.read(self._list)
         try:
+            data = self._storage.read(self._list)
             page = _list_decoder.decode(data) if data is not None else None
-        except (msgspec.DecodeError, ValueError):
+        except (msgspec.DecodeError, ValueError, StorageError):
             return None
         return page if page is not None and page.format == FORMAT and page.url == url else None
 

@@ -10,12 +10,12 @@ import msgspec
 from packaging.utils import NormalizedName, canonicalize_name
 
 from pymirror.distribution import parse_filename
-from pymirror.errors import EmptyPageError, PageError, RequestError, UnsafeNameError
+from pymirror.errors import EmptyPageError, PageError, RequestError, TransientRequestError, UnsafeNameError
 from pymirror.layout import check_project
 from pymirror.progress import Progress
 from pymirror.simple.legacy import complete, find_legacy_url, lacks_something, parse_legacy
-from pymirror.simple.model import File, Hashes, ProjectDetail
-from pymirror.simple.parse import ACCEPT, parse_project_detail, parse_project_list
+from pymirror.simple.model import File, Hashes, ProjectDetail, parse_serial
+from pymirror.simple.parse import ACCEPT, find_cut, parse_project_detail, parse_project_list
 from pymirror.spec.model import Network, Upstream
 from pymirror.state import CachedList, CachedPage, PageCache
 from pymirror.transport import Answer, Transport
@@ -75,7 +75,7 @@ class Index:
             return page
 
         try:
-            page = self._transport.retry(attempt, note=self._progress.note)
+            page = self._transport.retry(attempt, progress=self._progress)
         except RequestError as error:
             if error.status in (404, 410):
                 raise RequestError(url, "upstream has no such project", status=error.status) from None
@@ -92,7 +92,7 @@ class Index:
         told: dict[str, File] = {}
         try:
             if self._has_legacy:
-                told = self._transport.retry(lambda: self._ask_legacy(legacy_url), note=self._progress.note)
+                told = self._transport.retry(lambda: self._ask_legacy(legacy_url), progress=self._progress)
         except RequestError as error:
             if error.status not in (404, 410):
                 self._progress.note(f"what the page of {project} lacks cannot be had: {error}")
@@ -127,13 +127,14 @@ class Index:
                     raise PageError(url, f"HTTP {answer.status} is no answer to this question")
                 return self._read_list(answer, url, remembered)
 
-        return self._transport.retry(attempt, note=self._progress.note)
+        return self._transport.retry(attempt, progress=self._progress)
 
     def _read_list(self, answer: Answer, url: str, remembered: CachedList | None) -> FetchedList:
         body = answer.read(max_bytes=self._network.max_page_bytes)
         digest = hashlib.sha256(body).hexdigest()
         if remembered is not None and remembered.body_sha256 == digest:
             return FetchedList(projects=remembered.projects, to_remember=None)
+        _check_whole(answer, body, url)
         page = parse_project_list(body, content_type=answer.headers.get("content-type", ""), url=answer.url)
         projects = tuple(sorted({name for text in page.projects if (name := _normalize(text)) is not None}))
         to_remember = CachedList(
@@ -142,6 +143,7 @@ class Index:
             last_modified=_read_validator(answer, "last-modified"),
             body_sha256=digest,
             projects=projects,
+            serial=_read_serial(answer, page.serial),
         )
         return FetchedList(projects=projects, to_remember=to_remember)
 
@@ -171,9 +173,11 @@ class Index:
         if cached is not None and is_there and cached.body_sha256 == digest:
             # Other validators for the same bytes are not kept: some servers have new ones every time.
             return FetchedPage(detail=cached.detail, url=answer.url, to_remember=cached, is_new=False)
+        _check_whole(answer, body, url)
         # Links are relative to where the page was in the end, not to where it was asked for.
         detail = parse_project_detail(body, content_type=answer.headers.get("content-type", ""), url=answer.url)
         _check_detail(detail, url, project)
+        detail = msgspec.structs.replace(detail, serial=_read_serial(answer, detail.serial))
         if cached is not None:
             detail = fill_sizes(
                 detail, {(file.filename, file.hashes): file.probable_size for file in cached.detail.files}
@@ -186,7 +190,23 @@ class Index:
             body_sha256=digest,
             detail=detail,
         )
-        return FetchedPage(detail=detail, url=answer.url, to_remember=None if _holds_credentials(detail) else page)
+        return FetchedPage(
+            detail=detail, url=answer.url, to_remember=None if _holds_credentials(detail, answer.url) else page
+        )
+
+
+def _check_whole(answer: Answer, body: bytes, url: str) -> None:
+    """A page that was cut off may be whole when it is asked for again."""
+    is_packed = answer.headers.get("content-encoding", "identity").strip().lower() != "identity"  # it has its own end
+    content_type = answer.headers.get("content-type", "")
+    cut = find_cut(body, content_type=content_type, is_delimited=answer.is_delimited or is_packed)
+    if cut is not None:
+        raise TransientRequestError(url, cut)
+
+
+def _read_serial(answer: Answer, told: int | None) -> int | None:
+    """That of the page, else that of the header, which is all that an HTML page can have."""
+    return told if told is not None else parse_serial(answer.headers.get("x-pypi-last-serial", ""))
 
 
 def _read_validator(answer: Answer, name: str) -> str | None:
@@ -195,9 +215,12 @@ def _read_validator(answer: Answer, name: str) -> str | None:
     return text if text and text.isascii() and text.isprintable() else None
 
 
-def _holds_credentials(detail: ProjectDetail) -> bool:
-    """Whether a link has a user in it: then the page is not remembered, since no credential goes into the state."""
-    return any("@" in file.url.partition("://")[2].partition("/")[0] for file in detail.files)
+def _holds_credentials(detail: ProjectDetail, page_url: str) -> bool:
+    """Whether a URL has a user or a query in it, which may be a signature: then the page is not remembered, since no
+    credential goes into the state.
+    """
+    links = (link for file in detail.files for link in (file.url, file.provenance or ""))
+    return any("?" in url or "@" in url.partition("://")[2].partition("/")[0] for url in (page_url, *links))
 
 
 def fill_sizes(detail: ProjectDetail, sizes: Mapping[tuple[str, Hashes], int | None]) -> ProjectDetail:

@@ -7,18 +7,22 @@ were writing is temporary until it has been verified.
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Generic, TypeVar
+from types import TracebackType
+from typing import Generic, Self, TypeVar
 
 from pymirror.errors import InterruptedRunError
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+_PATIENCE_SECONDS = 0.5
 
 
 class Stop:
@@ -39,6 +43,47 @@ class Stop:
         """Waits, but not longer than the run lasts."""
         if self._event.wait(seconds):
             raise InterruptedRunError
+
+
+class Alarm:
+    """Sees to it that a signal is heard at once.
+
+    Python handles it in the main thread, between two steps. Where it comes just before that thread falls asleep, over a
+    lock or a socket, it would be heard only when something else ends the sleep: so it is sent again until it is.
+    """
+
+    _PERIOD_SECONDS = 0.05
+
+    def __init__(self) -> None:
+        self._heard = threading.Event()
+        self._writer: socket.socket | None = None
+
+    def __enter__(self) -> Self:
+        if hasattr(signal, "pthread_kill"):
+            reader, self._writer = socket.socketpair()
+            self._writer.setblocking(False)
+            signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+            threading.Thread(target=self._insist, args=(reader,), name="pymirror-alarm", daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._heard.set()
+        if self._writer is not None:
+            signal.set_wakeup_fd(-1)
+            self._writer.close()  # which ends the thread
+
+    def hear(self) -> None:
+        """The signal has been heard."""
+        self._heard.set()
+
+    def _insist(self, reader: socket.socket) -> None:
+        with reader:
+            number = reader.recv(1)
+        main = threading.main_thread().ident
+        while number and main is not None and not self._heard.wait(self._PERIOD_SECONDS):
+            signal.pthread_kill(main, number[0])
 
 
 class Watchdog:
@@ -120,13 +165,28 @@ def run_ordered(items: Sequence[T], work: Callable[[T], R], *, threads: int, sto
                 shared.results[index] = result
                 shared.condition.notify_all()
 
-    for number in range(min(threads, len(items))):
-        threading.Thread(target=loop, name=f"pymirror-{number}", daemon=True).start()
+    workers = [
+        threading.Thread(target=loop, name=f"pymirror-{number}", daemon=True)
+        for number in range(min(threads, len(items)))
+    ]
+    for worker in workers:
+        worker.start()
     try:
         yield from zip(items, _in_order(shared, len(items)), strict=True)
     except BaseException:
         stop.set()
+        _wait_for(workers)
         raise
+
+
+def _wait_for(workers: Sequence[threading.Thread]) -> None:
+    """Lets each come to the end of its step, so that nothing is written any more when the lock is given back.
+
+    Not for long: one that waits for a server writes nothing when an answer comes, since it looks for the end first.
+    """
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    for worker in workers:
+        worker.join(max(0.0, deadline - time.monotonic()))
 
 
 def _in_order(shared: _Shared[R], total: int) -> Iterable[R]:

@@ -69,6 +69,7 @@ STAGES: tuple[tuple[str, frozenset[str]], ...] = (
                 "simple.parse_html",
                 "simple.parse_json",
                 "simple.provenance",
+                "simple.tags",
                 "distribution",
                 "metadata",
                 "needs",
@@ -147,7 +148,9 @@ STAGES: tuple[tuple[str, frozenset[str]], ...] = (
         frozenset(
             {
                 "workers",
+                "tls",
                 "transport",
+                "reachability",
                 "credentials",
                 "default_index",
                 "upstream",
@@ -214,11 +217,16 @@ STAGES: tuple[tuple[str, frozenset[str]], ...] = (
                 "commands.plan_files",
                 "commands.ports",
                 "commands.prune",
+                "commands.repair",
                 "commands.report",
+                "commands.rollback",
                 "commands.serve",
                 "commands.sizes",
                 "commands.sync",
                 "commands.verify",
+                "commands.verify_files",
+                "commands.verify_modes",
+                "commands.verify_tree",
                 "commands.verify_pages",
                 "commands.why",
                 "commands.why_needs",
@@ -259,9 +267,8 @@ OWNERS: dict[str, frozenset[str]] = {
     "nh3": frozenset({"description_worker"}),
     "httpx": frozenset({"transport"}),
     "tenacity": frozenset({"transport"}),
-    "truststore": frozenset({"transport"}),
+    "truststore": frozenset({"tls"}),
     "unearth": frozenset({"credentials", "default_index"}),
-    "selectolax": frozenset({"simple.parse_html"}),
     "resolvelib": frozenset({"closure.provider", "closure.solve"}),
     "filelock": frozenset({"lock"}),
     "pip_requirements_parser": frozenset({"lockfiles.requirements"}),
@@ -316,6 +323,7 @@ IMPURE_ALLOWED = {
     "spec.load": frozenset({"pathlib"}),
     "spec.part": frozenset({"pathlib"}),
     "spec.model": frozenset({"pathlib"}),
+    "spec.upstreams": frozenset({"pathlib"}),
     "lockfiles.requirements": frozenset({"pathlib", "tempfile"}),  # its parser reads only files
 }
 
@@ -436,7 +444,7 @@ def test_no_module_imports_from_a_later_stage_when_all_are_listed() -> None:
 
 def test_no_verb_imports_another_when_all_are_listed() -> None:
     names = {"ask", "decide", "dependencies", "obtain", "plan_files", "ports", "report", "sizes", "verify_pages"}
-    names |= {"why_needs", "why_report"}
+    names |= {"rollback", "verify_files", "verify_modes", "verify_tree", "why_needs", "why_report"}
     names |= {f"check_{name}" for name in ("answers", "install", "locks", "report", "roots", "rules", "second")}
     shared = {"commands", *(f"commands.{name}" for name in names)}
     shared |= {f"commands.doctor_{name}" for name in ("ask", "files", "pages", "report", "seen", "site")}

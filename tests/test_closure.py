@@ -83,11 +83,20 @@ def test_older_releases_are_asked_for_ahead_when_the_newest_do_not_fit() -> None
 def test_no_sdist_is_asked_for_ahead_when_older_releases_are_sdists() -> None:
     index = make_index(("b", "1"))
     for number in range(1, 21):
-        index.add("a", str(number), f"b>{number}" if number > 18 else "b", sdist=number < 20)
+        index.add("a", str(number), f"b>{number}" if number > 19 else "b", sdist=number < 20)
     facts = index.facts()
-    assert versions_of(run_closure(facts, make_root("a", build_dependencies=False))[0]) == {"a": "18", "b": "1"}
+    assert versions_of(run_closure(facts, make_root("a", build_dependencies=False))[0]) == {"a": "19", "b": "1"}
     asked = {question.filename for wave in facts.waves for question in wave if isinstance(question, AskNeeds)}
-    assert {name for name in asked if name.startswith("a-")} == {"a-20-py3-none-any.whl", "a-19.tar.gz", "a-18.tar.gz"}
+    assert {name for name in asked if name.startswith("a-")} == {"a-20-py3-none-any.whl", "a-19.tar.gz"}
+
+
+def test_older_releases_are_asked_for_ahead_when_the_newest_are_for_another_python() -> None:
+    index = make_index(("a", "0"))
+    for number in range(1, 101):
+        index.add("a", str(number), requires_python=">=3.13", hides_python=True)
+    facts = index.facts()
+    assert versions_of(run_closure(facts, make_root("a"))[0]) == {"a": "0"}
+    assert len(facts.waves) < 12
 
 
 def test_a_solved_root_asks_nothing_when_all_is_known() -> None:
@@ -292,6 +301,18 @@ def test_both_sides_are_named_when_two_requirements_conflict() -> None:
     assert problem_of(index, "a", "b", name="group web") == "a 1.0 needs c<2 and b 1.0 needs c>=2"
     assert problem_of(index, "x") == "x 1 → a 1.0 needs c<2 and x 1 → b 1.0 needs c>=2"
     assert problem_of(index, "c<2", "c>1", name="group web") == "group web asks for c<2 and c>1"
+
+
+def test_only_those_in_conflict_are_named_when_others_ask_for_the_same() -> None:
+    index = make_index(
+        ("x", "1", "c", "a", "b", "d"),
+        ("a", "1", "c<2"),
+        ("b", "1", "c!=5"),
+        ("d", "1", "c>=2"),
+        ("c", "1"),
+        ("c", "2"),
+    )
+    assert problem_of(index, "x") == "x 1 → a 1 needs c<2 and x 1 → d 1 needs c>=2"
 
 
 def test_the_rule_is_named_when_it_leaves_out_what_is_needed() -> None:

@@ -23,7 +23,7 @@ def _make_index(*releases: tuple[str, ...]) -> MadeIndex:
     return index
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(indexes())
 def test_a_root_is_solved_when_any_assignment_holds(made: Made) -> None:
     index, requirements = made
@@ -83,7 +83,7 @@ def _run_in_any_order(index: MadeIndex, roots: Sequence[Sequence[str]], chance: 
     return closure.outcomes
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(indexes(), st.randoms(use_true_random=False))
 def test_outcomes_are_the_same_when_roots_and_answers_come_in_another_order(made: Made, chance: random.Random) -> None:
     index, requirements = made
@@ -94,7 +94,7 @@ def test_outcomes_are_the_same_when_roots_and_answers_come_in_another_order(made
     assert first == second
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(indexes())
 def test_a_root_has_its_outcome_when_others_are_there_or_not(made: Made) -> None:
     index, requirements = made
@@ -105,7 +105,7 @@ def test_a_root_has_its_outcome_when_others_are_there_or_not(made: Made) -> None
         assert together[root] == alone
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(indexes())
 def test_every_pick_has_a_chain_when_a_root_is_solved(made: Made) -> None:
     index, requirements = made

@@ -11,7 +11,7 @@ import pytest
 
 from tests.archives import make_metadata, make_sdist, make_wheel
 from tests.conftest import Mirror
-from tests.index import Answer, Entry, LocalIndex
+from tests.index import JSON_TYPE, Answer, Entry, LocalIndex
 
 LINUX = "environments: {python: ['3.12'], platform: [linux]}"
 BOTH = "environments: {python: ['3.12'], platform: [linux, windows]}"
@@ -239,6 +239,164 @@ def test_upstreams_keep_their_own_when_a_dependency_is_claimed(index: LocalIndex
     assert index.requests("/acme-lib/") == []
 
 
+def test_what_a_root_needs_stays_when_its_own_page_is_gone_or_its_file_is_refused(
+    index: LocalIndex, mirror: Mirror
+) -> None:
+    entry = add(index, "app", "1.0", "lib")
+    add(index, "lib", "1.0")
+    mirror.write_spec(index, f"{LINUX}\ndependencies: true\nprojects: [app]", network="retries: 0")
+    mirror.sync()
+    before = mirror.published()
+    index.fail("/simple/app/", Answer(status=404))
+    mirror.sync(code=1)
+    assert mirror.published() == before
+    entry.hashes.clear()  # which is refused without a sha256
+    mirror.sync(code=1)
+    assert mirror.published() == before
+
+
+def test_what_a_root_needs_stays_when_more_is_asked_of_it_than_there_is(index: LocalIndex, mirror: Mirror) -> None:
+    add(index, "app", "1.0", "lib", 'nosuch; extra == "x"', extras=["x"])
+    add(index, "lib", "1.0")
+    mirror.write_spec(index, f"{LINUX}\ndependencies: true\nprojects: [app]")
+    mirror.sync()
+    mirror.write_spec(index, f"{LINUX}\ndependencies: true\nprojects: ['app[x]']")
+    mirror.sync(code=1)
+    assert mirror.projects() == ["app", "lib"]
+
+
+def test_the_older_release_stays_when_the_newer_one_cannot_be_fetched(index: LocalIndex, mirror: Mirror) -> None:
+    add(index, "app", "1.0", "lib")
+    add(index, "lib", "1.0", "leaf")
+    add(index, "leaf", "1.0")
+    mirror.write_spec(index, f"{LINUX}\nkeep-latest: 1\ndependencies: true\nprojects: [app]", network="retries: 0")
+    mirror.sync()
+    newer = [add(index, "lib", "2.0"), add(index, "app", "2.0", "lib")]
+    for entry in newer:
+        index.fail_always(entry.path, Answer(status=500))
+    run = mirror.sync(code=1)
+    assert "lib-2.0" in run.err
+    assert versions(mirror) == {"app": ["1.0"], "leaf": ["1.0"], "lib": ["1.0"]}
+    for entry in newer:
+        index.faults.pop(entry.path)
+    mirror.sync("--allow-shrink")
+    assert versions(mirror) == {"app": ["2.0"], "lib": ["2.0"]}
+
+
+def test_an_older_release_is_told_of_when_the_metadata_of_the_newer_one_cannot_be_had(
+    index: LocalIndex, mirror: Mirror
+) -> None:
+    add(index, "app", "1.0", "lib")
+    add(index, "lib", "1.0")
+    newer = add(index, "lib", "2.0")
+    for path in (newer.path, f"{newer.path}.metadata"):
+        index.fail_always(path, Answer(status=500))
+    mirror.write_spec(index, f"{LINUX}\ndependencies: true\nprojects: [app]", network="retries: 0")
+    run = mirror.sync(code=1)
+    assert "lib-2.0-py3-none-any.whl: what it needs cannot be told" in run.err
+
+
+def test_the_wheel_has_the_last_word_when_upstream_says_something_else_of_it(index: LocalIndex, mirror: Mirror) -> None:
+    entry = add(index, "app", "1.0", "lib")
+    add(index, "lib", "1.0")
+    said = make_metadata("app", "1.0").encode()
+    entry.core_metadata = {"sha256": hashlib.sha256(said).hexdigest()}
+    index.fail_always(f"{entry.path}.metadata", Answer(body=said))
+    mirror.write_spec(index, f"{LINUX}\ndependencies: true\nprojects: [app]")
+    run = mirror.sync()
+    assert "app-1.0-py3-none-any.whl needs something else than upstream says of it" in run.err
+    assert mirror.projects() == ["app", "lib"]
+    assert "nothing written" in mirror.sync().err
+
+
+def test_a_refresh_is_no_loss_when_newer_releases_take_the_place_of_many(index: LocalIndex, mirror: Mirror) -> None:
+    names = [f"lib-{number}" for number in range(8)]
+    add(index, "app", "1.0", *names)
+    for name in names:
+        add(index, name, "1.0")
+    mirror.write_spec(index, f"{LINUX}\nkeep-latest: 1\ndependencies: true\nprojects: [app]")
+    mirror.sync()
+    for name in names:
+        add(index, name, "2.0")
+    mirror.sync()
+    assert set(map(tuple, versions(mirror).values())) == {("1.0",), ("2.0",)}
+    index.remove("app-1.0-py3-none-any.whl")
+    add(index, "app", "2.0")
+    mirror.sync(code=4)
+
+
+def test_what_builds_a_release_is_needed_by_all_that_need_it(index: LocalIndex, mirror: Mirror) -> None:
+    add(index, "one", "1.0", "old")
+    add(index, "two", "1.0", "old")
+    index.add(make_sdist("old", "1.0", requires=["leaf"], build_requires=["backend"]))
+    add(index, "leaf", "1.0")
+    add(index, "backend", "1.0")
+    mirror.write_spec(index, f"{LINUX}\ndependencies: true\nprojects: [one, two]")
+    mirror.sync()
+    snapshot = json.loads((mirror.tree / ".pymirror/snapshots/000001.json").read_text())
+    needed = {project["name"]: project["needed"][0]["roots"] for project in snapshot["projects"]}
+    assert needed == {
+        "backend": ["one", "two"],
+        "leaf": ["one", "two"],
+        "old": ["one", "two"],
+        "one": ["one"],
+        "two": ["two"],
+    }
+
+
+def test_a_root_is_solved_when_its_files_spell_the_version_differently(index: LocalIndex, mirror: Mirror) -> None:
+    add(index, "app", "1.0", "lib", tag="cp312-cp312-manylinux_2_28_x86_64")
+    index.add(make_sdist("app", "1.0.0"))
+    add(index, "lib", "1.0")
+    mirror.write_spec(index, f"{BOTH}\ndependencies: true\nprojects: [app]")
+    mirror.run("sync", "--check")
+    assert mirror.projects() == ["app", "lib"]
+
+
+def test_runs_converge_when_a_pattern_matches_what_upstreams_list_does_not_name(
+    index: LocalIndex, mirror: Mirror
+) -> None:
+    add(index, "app", "1.0", "acme-lib")
+    add(index, "acme-lib", "1.0")
+    add(index, "acme-other", "1.0")
+    listing = b'{"meta": {"api-version": "1.4"}, "projects": [{"name": "acme-other"}, {"name": "app"}]}'
+    index.fail_always("/simple/", Answer(body=listing, headers={"Content-Type": JSON_TYPE}))
+    mirror.write_spec(index, f"{LINUX}\ndependencies: true\nprojects: [app, acme-*]")
+    mirror.sync()
+    assert mirror.projects() == ["acme-lib", "acme-other", "app"]
+    for _ in range(2):
+        assert "nothing written" in mirror.sync().err
+    assert mirror.projects() == ["acme-lib", "acme-other", "app"]
+
+
+def test_an_extra_that_there_is_not_is_told_of(index: LocalIndex, mirror: Mirror) -> None:
+    add(index, "app", "1.0")
+    mirror.write_spec(index, f"{LINUX}\ndependencies: true\nprojects: ['app[sokcs]']")
+    run = mirror.sync()
+    assert "warning: " in run.err
+    assert "sokcs" in run.err
+
+
+def test_an_sdist_that_is_too_large_is_not_fetched_for_what_it_needs(index: LocalIndex, mirror: Mirror) -> None:
+    index.tells_sizes = False
+    index.answers_head = False
+    add(index, "app", "1.0", "lib")
+    index.add(make_sdist("lib", "2.0", requires=[f"x-{number}; python_version < '3'" for number in range(900)]))
+    index.add(make_sdist("lib", "1.0"))
+    mirror.write_spec(index, f"{LINUX}\ndependencies: true\nmax-file-size: 2 kB\nprojects: [app]")
+    mirror.sync()
+    assert versions(mirror)["lib"] == ["1.0"]
+
+
+def test_yanked_files_are_left_out_when_others_of_the_release_are_not(index: LocalIndex, mirror: Mirror) -> None:
+    add(index, "app", "1.0", "lib")
+    add(index, "lib", "1.0", yanked="broken")
+    index.add(make_sdist("lib", "1.0"))
+    mirror.write_spec(index, f"{LINUX}\ndependencies: true\nprojects: [app]")
+    mirror.sync()
+    assert mirror.filenames("lib") == ["lib-1.0.tar.gz"]
+
+
 # ── where the metadata come from ────────────────────────────────────────────────────────────────────
 
 
@@ -276,7 +434,7 @@ def test_plan_tells_what_dependencies_add_and_writes_nothing(index: LocalIndex, 
     mirror.write_spec(index, f"{LINUX}\ndependencies: true\nprojects: [app]")
     run = mirror.run("plan", "--json")
     found = run.json["dependencies"]
-    assert (found["releases"], found["files"], found["roots"], found["unsolved"]) == (2, 2, 2, 0)
+    assert (found["releases"], found["files"], found["roots"], found["unsolved"]) == (2, 2, 1, 0)
     assert found["size"] == sum(len(entry.data) for entry in index.entries if entry.project != "app")
     assert not mirror.tree.exists()
     text = mirror.run("plan")

@@ -196,16 +196,16 @@ def roots_of(made: ProjectRule, *files: File) -> list[str]:
 def test_the_root_is_the_newest_release_of_each_environment_with_its_extras() -> None:
     made = make_rule(environments=(LINUX, OLD), extras=frozenset({"b", "a"}))
     files = [wheel("1.0"), make_file("demo-2.0-py3-none-any.whl", requires_python=">=3.9")]
-    assert roots_of(made, *files) == ["demo[a,b]===2.0 3.12", "demo[a,b]===1.0 3.8"]
+    assert roots_of(made, *files) == ["demo[a,b]==2.0 3.12", "demo[a,b]==1.0 3.8"]
 
 
 @pytest.mark.parametrize(
     ("made", "expected"),
     [
-        (make_rule(), ["demo===1.0 3.12"]),
-        (make_rule(prereleases=True), ["demo===2.0a1 3.12", "demo===1.0 3.12"]),
-        (make_rule(dependencies=DependencyPolicy.EVERY), ["demo===1.0 3.12", "demo===0.9 3.12"]),
-        (make_rule("==0.8"), ["demo===0.8 3.12"]),
+        (make_rule(), ["demo==1.0 3.12"]),
+        (make_rule(prereleases=True), ["demo==2.0a1 3.12", "demo==1.0 3.12"]),
+        (make_rule(dependencies=DependencyPolicy.EVERY), ["demo==1.0 3.12", "demo==0.9 3.12"]),
+        (make_rule("==0.8"), ["demo==0.8 3.12"]),
         (make_rule(dependencies=DependencyPolicy.NONE), []),
     ],
 )
@@ -216,7 +216,7 @@ def test_roots_are_what_an_installer_would_take_when_nothing_is_said(made: Proje
 
 def test_a_release_is_no_root_when_no_installer_takes_its_files() -> None:
     made = make_rule(package_types=frozenset(PackageType))
-    assert roots_of(made, wheel("1.0"), make_file("demo-2.0.win-amd64-py3.12.exe")) == ["demo===1.0 3.12"]
+    assert roots_of(made, wheel("1.0"), make_file("demo-2.0.win-amd64-py3.12.exe")) == ["demo==1.0 3.12"]
 
 
 def test_a_group_is_one_root_for_each_environment_with_what_its_markers_allow() -> None:

@@ -494,6 +494,7 @@ def test_every_key_is_read_when_a_json_page_has_it() -> None:
         versions=("1.0", "not a version"),
         status="deprecated",
         status_reason="old",
+        serial=7,
         files=(
             File(
                 filename=SDIST,

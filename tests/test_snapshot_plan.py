@@ -13,13 +13,13 @@ from packaging.utils import canonicalize_name
 
 from pymirror.distribution import parse_filename
 from pymirror.errors import ExitCode, ShrinkError, UnsafeNameError
+from pymirror.limits import check_shrink
 from pymirror.plan import (
     Failure,
     Plan,
     PoolFile,
     PoolKey,
     WantedFile,
-    check_shrink,
     list_published,
     make_plan,
     make_snapshot,
@@ -160,7 +160,7 @@ _SNAPSHOTS = st.builds(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(_SNAPSHOTS)
 def test_a_snapshot_is_the_same_when_its_json_is_read_again(snapshot: Snapshot) -> None:
     data = encode_snapshot(snapshot)
@@ -170,7 +170,7 @@ def test_a_snapshot_is_the_same_when_its_json_is_read_again(snapshot: Snapshot) 
     assert digest_snapshot(again) == digest_snapshot(snapshot)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(_SNAPSHOTS, _SNAPSHOTS)
 def test_two_snapshots_have_one_digest_when_they_are_the_same(one: Snapshot, other: Snapshot) -> None:
     assert (one == other) is (encode_snapshot(one) == encode_snapshot(other))
@@ -276,7 +276,7 @@ def test_a_file_goes_and_comes_when_another_project_lists_it() -> None:
     assert (difference.added, difference.removed) == ((("other", WHEEL),), (("demo", WHEEL),))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(_SNAPSHOTS, _SNAPSHOTS)
 def test_a_difference_is_turned_round_when_the_snapshots_are(old: Snapshot, new: Snapshot) -> None:
     there, back = diff_snapshots(old, new), diff_snapshots(new, old)

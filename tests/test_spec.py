@@ -44,7 +44,7 @@ from pymirror.spec.schema import (
     ProjectEntry,
     UpstreamEntry,
 )
-from pymirror.spec.units import format_size, parse_duration, parse_size
+from pymirror.spec.units import MaxRemoval, format_size, parse_duration, parse_size
 from pymirror.spec.upstreams import parse_upstream_url
 
 STRUCTS = [
@@ -70,9 +70,13 @@ upstreams:
   - name: internal
     url: https://robot:${TOKEN}@packages.example.com/simple
     projects: [acme-*]
+    ca-file: internal-ca.pem
+    client-cert: /etc/ssl/client.pem
+    client-key: keys/client.key
   - url: http://other.example.com:8080/
     username: someone
     password: ${TOKEN}
+    allow-http: true
 environments:
   python: ["3.12", 3.13t]
   platform: [linux, win_amd64]
@@ -90,6 +94,8 @@ dependencies: every
 build-dependencies: false
 require-hashes: false
 on-upstream-removal: keep
+max-removal: 25 %
+allow-http: false
 public-url: https://Mirror.example.com/python
 flat: true
 legacy-json: false
@@ -104,6 +110,7 @@ network:
   retries: 0
   max-page-size: 1 MiB
   max-file-size: 2 GB
+  ca-file: ca.pem
 projects:
   - Requests[socks, Use_Chardet] >=2.31,<3 ; python_version >= "3.9"
   - name: Num.Py
@@ -266,6 +273,87 @@ def test_upstreams_are_read_when_given(full: Spec) -> None:
     assert internal.credentials == ("robot", "${NOT_LOOKED_INTO}")
     assert (other.name, other.url) == ("other.example.com", "http://other.example.com:8080/")
     assert other.credentials == ("someone", "${NOT_LOOKED_INTO}")
+    assert (internal.ca_file, internal.client_cert) == (Path("internal-ca.pem"), Path("/etc/ssl/client.pem"))
+    assert internal.client_key == Path("keys/client.key")
+    assert (internal.allow_http, other.allow_http) == (False, True)
+    assert (other.ca_file, other.client_cert, other.client_key) == (None, None, None)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8080", "127.9.9.9", "[::1]", "localhost", "index.localhost:80"])
+def test_an_upstream_needs_no_https_when_it_is_on_this_machine(host: str) -> None:
+    (upstream,) = load_line(f"upstreams: [{{url: 'http://{host}/simple/'}}]").upstreams
+    assert not upstream.allow_http
+
+
+@pytest.mark.parametrize("host", ["packages.example.com", "10.0.0.1", "localhost.example.com", "127.0.0.1.example.com"])
+@pytest.mark.parametrize("credentials", ["", f"robot:{PASSWORD}@"])
+def test_http_is_refused_with_a_hint_when_the_upstream_is_elsewhere(host: str, credentials: str) -> None:
+    entry = f"url: 'http://{credentials}{host}/simple/'"
+    message = message_of(f"output: tree\nprojects: [demo]\nupstreams: [{{{entry}}}]\n")
+    assert "mirror.yaml:3: upstreams[0].url: http, which everyone on the way can read and change" in message
+    assert "add allow-http: true" in message
+    assert PASSWORD not in message
+    assert load_line(f"upstreams: [{{{entry}, allow-http: true}}]").upstreams[0].allow_http
+    assert load_line(f"allow-http: true\nupstreams: [{{{entry}}}]").upstreams[0].allow_http
+    assert "upstreams[0].url" in message_of(
+        f"output: tree\nprojects: [demo]\nallow-http: true\nupstreams: [{{{entry}, allow-http: false}}]\n"
+    )
+
+
+def test_a_file_of_an_upstream_is_looked_for_beside_the_document_that_names_it() -> None:
+    included = b"upstreams: [{url: 'https://x/', ca-file: ca.pem}]\nnetwork: {ca-file: all.pem}\n"
+    spec = load("include: [common/base.yaml]\noutput: tree\nprojects: [demo]\n", files={"common/base.yaml": included})
+    assert spec.upstreams[0].ca_file == Path("common/ca.pem")
+    assert spec.network.ca_file == Path("common/all.pem")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("upstreams: [{url: 'https://x/', client-key: k}]", "upstreams[0].client-key: a key without a certificate"),
+        ("upstreams: [{url: 'https://x/', ca-file: ' '}]", "upstreams[0].ca-file: names no file"),
+        ("network: {ca-file: ''}", "network.ca-file: names no file"),
+    ],
+)
+def test_a_file_for_tls_is_refused_when_it_is_none(line: str, said: str) -> None:
+    assert said in message_of(f"output: tree\nprojects: [demo]\n{line}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("25 %", MaxRemoval(percent=25)),
+        ("12.5%", MaxRemoval(percent=12.5)),
+        ("100 %", MaxRemoval(percent=100)),
+        ("0", MaxRemoval(files=0, percent=0)),
+        ("250", MaxRemoval(files=250, percent=0)),
+    ],
+)
+def test_max_removal_is_a_share_or_a_number_of_files(text: str, expected: MaxRemoval) -> None:
+    assert load_line(f"max-removal: {text}").max_removal == expected
+    assert load_line("flat: true").max_removal == MaxRemoval(files=5, percent=10)
+
+
+@pytest.mark.parametrize("text", ["-1", "101 %", "a tenth", "'%'", "10 % of all", "'1.5'", "10 kB %", "''"])
+def test_max_removal_is_refused_when_it_is_neither(text: str) -> None:
+    assert "max-removal: neither a share nor a number" in message_of(
+        f"output: t\nprojects: [demo]\nmax-removal: {text}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("limit", "published", "most"),
+    [
+        (MaxRemoval(), 20, 5),
+        (MaxRemoval(), 100, 10),
+        (MaxRemoval(percent=50), 100, 50),
+        (MaxRemoval(percent=100), 100, 100),
+        (MaxRemoval(files=0, percent=0), 100, 0),
+        (MaxRemoval(files=7, percent=0), 1000, 7),
+    ],
+)
+def test_so_many_files_may_go_and_no_more(limit: MaxRemoval, published: int, most: int) -> None:
+    assert [limit.allows(removed, published) for removed in (most, most + 1)] == [True, False]
 
 
 def test_an_upstream_has_no_credentials_when_none_are_given() -> None:
@@ -394,6 +482,7 @@ def test_network_limits_are_read_when_given(full: Spec) -> None:
         retries=0,
         max_page_bytes=1024**2,
         max_file_bytes=2 * 1000**3,
+        ca_file=Path("ca.pem"),
     )
 
 
@@ -401,6 +490,8 @@ def test_the_remaining_keys_are_read_when_given(full: Spec) -> None:
     assert not full.require_hashes
     assert full.on_upstream_removal is RemovalPolicy.KEEP
     assert full.max_total_size == 50 * 10**9
+    assert full.max_removal == MaxRemoval(percent=25)
+    assert not full.allow_http
     assert [(rule.pattern, str(rule.specifier)) for rule in full.allow_newer] == [("urllib3", ">=2.2.2")]
     assert full.projects() == ("click", "demo", "included", "num-py", "old-tool", "requests")
 

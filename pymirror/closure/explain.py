@@ -60,8 +60,7 @@ def _without_repeats(conflict: Sequence[Asked]) -> list[Asked]:
     for item in conflict:
         by_condition.setdefault(item.need.condition, item)
     asked = [item for item in by_condition.values() if item.need.only is None]
-    limited = [item for item in asked if not item.need.is_free]
-    return limited or asked or [conflict[0]]
+    return asked or [conflict[0]]
 
 
 def _is_met(catalog: Catalog, needs: Sequence[Need]) -> bool:

@@ -96,7 +96,6 @@ class Provider(AbstractProvider[Need, Candidate, str]):
             raise UnansweredError(ask_ahead(self._catalog, candidate, rest, ahead), candidates=[candidate])
         if self._catalog.refusal(candidate) is None:
             return True
-        self._trail.refused[candidate] = None
         reading = self._catalog.reading(candidate)
         if reading is not None and reading.is_error:
             self._trail.has_errors = True

@@ -39,7 +39,6 @@ class Trail:
 
     def __init__(self, needs: tuple[Need, ...]) -> None:
         self.conflicts: dict[NormalizedName, tuple[Asked, ...]] = {}
-        self.refused: dict[Candidate, None] = {}
         self.has_errors = False
         self._parents: dict[Need, Candidate | None] = dict.fromkeys(needs)
         self._asked: dict[str, dict[Candidate | None, Need]] = {}

@@ -5,18 +5,21 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from packaging.utils import NormalizedName
 
 from pymirror.commands.ports import Ports
+from pymirror.commands.report import Rollback
+from pymirror.commands.rollback import find_list_rollback
 from pymirror.credentials import Credentials
 from pymirror.default_index import find_default_upstream
-from pymirror.errors import EmptyPageError, PymirrorError, RequestError, StorageError
+from pymirror.errors import ConfigurationError, EmptyPageError, PymirrorError, RequestError, StorageError, printable_url
 from pymirror.plan import Failure
 from pymirror.simple.model import File
 from pymirror.spec.model import Origin, Spec, Upstream
+from pymirror.spec.upstreams import OPEN, is_open
 from pymirror.state import CachedList, PageCache
 from pymirror.transport import Transport
 from pymirror.upstream import FetchedPage, Index
@@ -31,12 +34,14 @@ _LIST = "the list of projects of "
 class Routes:
     """Where each wanted project comes from.
 
-    ``vanished`` are published projects that only a pattern wants and that upstream lists no more.
+    ``vanished`` are published projects that only a pattern wants and that upstream lists no more. ``rollbacks`` are
+    lists that are older than they were.
     """
 
     upstreams: dict[NormalizedName, Upstream] = field(default_factory=dict)
     vanished: list[NormalizedName] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    rollbacks: list[Rollback] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +58,11 @@ class Asking:
     def __init__(self, spec: Spec, ports: Ports) -> None:
         self._spec = spec
         self._ports = ports
-        self._default = find_default_upstream(ports.environ) if _needs_default(spec) else None
+        self._default = _find_default(spec, ports) if _needs_default(spec) else None
         upstreams = [*spec.upstreams, *([self._default] if self._default else [])]
         self._upstreams = upstreams
-        self.transport = Transport(spec.network, Credentials(upstreams, ports.environ), ports.stop)
+        credentials = Credentials(upstreams, ports.environ)
+        self.transport = Transport(spec.network, credentials, ports.stop, upstreams=upstreams)
         self._indexes: dict[str, Index] = {}
         self.lists: list[tuple[PageCache, CachedList]] = []
 
@@ -121,7 +127,7 @@ class Asking:
         self, routes: Routes, upstream: Upstream, globs: Sequence[str], published: Sequence[NormalizedName]
     ) -> set[str]:
         """Adds what ``globs`` match on ``upstream``; the patterns that did."""
-        fetched = self._fetch_list(upstream)
+        fetched = self._fetch_list(routes, upstream)
         if isinstance(fetched, Failure):
             routes.failures.append(fetched)
         listed = published if isinstance(fetched, Failure) else [NormalizedName(name) for name in fetched]
@@ -141,7 +147,7 @@ class Asking:
             ]
         return matched
 
-    def _fetch_list(self, upstream: Upstream) -> tuple[str, ...] | Failure:
+    def _fetch_list(self, routes: Routes, upstream: Upstream) -> tuple[str, ...] | Failure:
         index = self.index_of(upstream)
         what = f"{_LIST}{upstream.name}"
         try:
@@ -154,8 +160,15 @@ class Asking:
         except Exception as error:  # noqa: BLE001 - whatever the list brings up must not cost the named projects
             return Failure(project="", what=what, problem=f"unexpected {type(error).__name__}")
         if fetched.to_remember is not None:
+            self._find_rollback(routes, index, fetched.to_remember)
             self.lists.append((index.cache, fetched.to_remember))
         return fetched.projects
+
+    @staticmethod
+    def _find_rollback(routes: Routes, index: Index, names: CachedList) -> None:
+        found = find_list_rollback(index.upstream.name, names, index.cache.load_list(index.upstream.url))
+        if found is not None:
+            routes.rollbacks.append(found)
 
     def _add(self, routes: Routes, project: NormalizedName) -> None:
         upstream = self.find_upstream(project)
@@ -234,6 +247,14 @@ def open_asking(spec: Spec, ports: Ports) -> Iterator[Asking]:
     """The upstreams of ``spec``. Raises :class:`ConfigurationError` before anything is asked."""
     with contextlib.closing(Asking(spec, ports)) as asking:
         yield asking
+
+
+def _find_default(spec: Spec, ports: Ports) -> Upstream:
+    upstream = find_default_upstream(ports.environ)
+    if is_open(replace(upstream, allow_http=spec.allow_http)):
+        hint = "name one with https, or add `allow-http: true` to the spec where nobody can listen or meddle"
+        raise ConfigurationError(f"the default index {printable_url(upstream.url)}: {OPEN}", hint=hint)
+    return upstream
 
 
 def _needs_default(spec: Spec) -> bool:

@@ -243,7 +243,7 @@ def _make_roots(
     for each in pins:
         if each.held is not None:
             extras = f"[{','.join(sorted(each.pin.extras))}]" if each.pin.extras else ""
-            requirement = Requirement(f"{each.pin.project}{extras}==={each.held.version}")
+            requirement = Requirement(f"{each.pin.project}{extras}=={each.held.version}")
             requirements.setdefault(requirement, each.pin.origin)
             versions.setdefault(each.pin.project, set()).add(each.held.version)
     whole = Root(

@@ -111,7 +111,7 @@ def _list_rule_tasks(
 
 
 def _make_task(rule: ProjectRule, project: NormalizedName, environment: Environment, version: str, name: str) -> Task:
-    requirement = Requirement(f"{_spell(rule, project, with_specifier=False)}==={version}")
+    requirement = Requirement(f"{_spell(rule, project, with_specifier=False)}=={version}")
     return Task(
         kind=RootKind.PROJECT,
         name=name,

@@ -5,7 +5,7 @@ With ``write``, what the pool turns out to hold is recorded; ``plan`` writes not
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from packaging.utils import NormalizedName
@@ -14,7 +14,8 @@ from pymirror.commands.ask import Asking, Missed
 from pymirror.commands.dependencies import Closed, Dependencies
 from pymirror.commands.obtain import make_source
 from pymirror.commands.ports import DISK_THREADS, Ports
-from pymirror.commands.report import DependencyReport, make_dependency_report
+from pymirror.commands.report import DependencyReport, Rollback, make_dependency_report
+from pymirror.commands.rollback import find_rollback
 from pymirror.commands.sizes import Page, as_file, select_pages
 from pymirror.history import History
 from pymirror.metadata_source import Obtain
@@ -23,9 +24,9 @@ from pymirror.pool import Pool
 from pymirror.quarantine import Quarantine
 from pymirror.selection import Demands, Selection, is_moot
 from pymirror.simple.model import Hashes, ProjectDetail
-from pymirror.snapshot import EMPTY, Snapshot
+from pymirror.snapshot import EMPTY, Snapshot, SnapshotFile
 from pymirror.spec.model import Spec
-from pymirror.upstream import FetchedPage
+from pymirror.upstream import FetchedPage, Index
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,7 +34,7 @@ class Found:
     """What upstream answered: a page of each project, or why there is none.
 
     ``notes`` tell of projects that only a pattern wants, and that have nothing. ``others`` are the pages that were read
-    for dependencies.
+    for dependencies. ``rollbacks`` are pages that are older than they were.
     """
 
     pages: list[Page] = field(default_factory=list)
@@ -41,6 +42,7 @@ class Found:
     missed: dict[NormalizedName, Missed] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     notes: dict[str, str] = field(default_factory=dict)
+    rollbacks: list[Rollback] = field(default_factory=list)
 
     def learn(self, sizes: Mapping[tuple[str, str], int]) -> None:
         """Puts the sizes of files, by (project, file name), into their pages."""
@@ -52,6 +54,11 @@ class Found:
                 if (size := sizes.get((project, file.filename))) is not None
             }
             page.learn(told, remember=True)
+
+    def list_files(self) -> set[tuple[str, str]]:
+        """(project, file name) of everything that upstream lists."""
+        pages = [*self.pages, *self.others.values()]
+        return {(page.wants.project, file.filename) for page in pages for file in page.fetched.detail.files}
 
     def remember(self) -> None:
         """Keeps what is new of the pages."""
@@ -101,6 +108,16 @@ def conclude(
 ) -> Decision:
     """The decision on what upstream answered, as far as it is known by now."""
     selections, closed = _select(spec, asking, previous, found, dependencies)
+    published = {project.name: project.files for project in previous.projects}
+    went_back = (
+        rollback
+        for page in found.others.values()
+        if page.index is not None
+        for rollback in _find_rollbacks(
+            page.wants.project, page.index, page.fetched, published.get(page.wants.project, ())
+        )
+    )
+    found.rollbacks = list(dict.fromkeys([*found.rollbacks, *went_back]))
     aside = ((held.project, held.file) for held in Quarantine(ports.storage).load() if not held.is_over(ports.now))
     unread = [*found.failures, *_list_unread(found, dependencies)]
     projects, failures = plan_projects(selections, unread, previous, spec.excludes, aside)
@@ -136,8 +153,9 @@ def _select(
     while True:  # what turns out too large changes what can be chosen; each size is asked for once
         closed = dependencies.close(found.pages, found.missed, selections)
         found.others = dependencies.pages
-        named = {page.wants.project for page in found.pages}
-        pages = [*found.pages, *(p for name, p in found.others.items() if name in closed.needs and name not in named)]
+        pages = [page for page in found.pages if page.index is not None or page.wants.project not in closed.needs]
+        named = {page.wants.project for page in pages}
+        pages += [page for name, page in found.others.items() if name in closed.needs and name not in named]
         for page in pages:
             page.wants = replace(page.wants, needs=closed.needs.get(page.wants.project, ()))
         before = [page.fetched for page in pages]
@@ -170,7 +188,7 @@ def ask_pages(
     published = {name: project.files for name, project in before.items()}
     demands = Demands(spec, now=ports.now)
     routes = asking.route(published) if only is None else asking.route_one(only, published)
-    found = Found(failures=list(routes.failures))
+    found = Found(failures=list(routes.failures), rollbacks=list(routes.rollbacks))
     if only is None:
         # What no environment has use for, or an exclusion takes as a whole, is not asked for.
         moot = {name for name in routes.upstreams if is_moot(demands.of(name))}
@@ -184,6 +202,7 @@ def ask_pages(
         if isinstance(result, FetchedPage):
             files = tuple(map(as_file, published.get(project, ())))
             found.pages.append(Page(wants=wants, published=files, fetched=result, index=index))
+            found.rollbacks += _find_rollbacks(project, index, result, published.get(project, ()))
         elif wants.is_named or project in published or not result.is_nothing:
             found.failures.append(Failure(project=project, what=project, problem=result.problem))
         else:
@@ -197,6 +216,17 @@ def ask_pages(
         files = tuple(map(as_file, published[project]))
         found.pages.append(Page(wants=demands.of(project), published=files, fetched=nothing))
     return found
+
+
+def _find_rollbacks(
+    project: NormalizedName, index: Index, page: FetchedPage, published: Sequence[SnapshotFile]
+) -> Iterator[Rollback]:
+    if page.is_new:
+        before = index.cache.load(project, f"{index.upstream.url}{project}/")
+        old = before.detail if before is not None else None
+        found = find_rollback(project, index.upstream.name, page.detail, old, published)
+        if found is not None:
+            yield found
 
 
 def _list_unservable(spec: Spec) -> list[Failure]:

@@ -9,19 +9,33 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from packaging.utils import NormalizedName
+from packaging.version import Version
 
-from pymirror.closure import AskNeeds, AskProject, Closure, NoNeeds, Option, Options, Outcome, Root, Unsolved
+from pymirror.closure import (
+    AskNeeds,
+    AskProject,
+    Closure,
+    NoNeeds,
+    Option,
+    Options,
+    Outcome,
+    Root,
+    Solution,
+    Unsolved,
+)
 from pymirror.commands.ask import Asking, Missed
 from pymirror.commands.ports import DISK_THREADS, Ports
 from pymirror.commands.sizes import Page, as_file
+from pymirror.distribution import parse_filename
+from pymirror.download import Download
 from pymirror.environment import Environment
 from pymirror.metadata_source import MetadataSource, WantedNeeds
 from pymirror.needs import Needs
 from pymirror.plan import Failure, want_file
 from pymirror.pool import Pool
-from pymirror.roots import find_first, gather_needs, list_roots
+from pymirror.roots import find_first, gather_needs, list_lost, list_roots
 from pymirror.selection import Candidate, Chosen, Demands, Need, Selection
-from pymirror.selection.needs import Choices
+from pymirror.selection.needs import Choices, find_max_size
 from pymirror.snapshot import Snapshot
 from pymirror.spec.model import Spec
 from pymirror.upstream import FetchedPage
@@ -54,6 +68,7 @@ class Dependencies:
         self.pages: dict[NormalizedName, Page] = {}
         self.missed: dict[NormalizedName, Missed] = {}
         self._stuck: set[NormalizedName] = set()
+        self._broken: set[tuple[NormalizedName, Version]] = set()
 
     @property
     def is_asked(self) -> bool:
@@ -65,7 +80,8 @@ class Dependencies:
     ) -> Closed:
         """Resolves every root. ``named`` are the pages of what the spec names, ``missed`` those that were not had."""
         self.missed |= missed
-        pages = {page.wants.project: page for page in named}
+        # What upstream's list names no more has no page yet: whether it is gone is known when it is asked for.
+        pages = {page.wants.project: page for page in named if page.index is not None}
         facts = _Facts(pages, self.pages, self.missed, self._needs)
         closure = Closure(list_roots(self._spec, selections), facts)
         self._ports.progress.phase("resolving dependencies", items=0)
@@ -74,16 +90,41 @@ class Dependencies:
             self._ask_projects(sorted(q.project for q in questions if isinstance(q, AskProject)))
             self._ask_needs(sorted(q for q in questions if isinstance(q, AskNeeds)), facts)
         outcomes = closure.outcomes
-        is_uncertain = any(not each.is_nothing for each in self.missed.values()) or any(
-            isinstance(each, NoNeeds) and each.is_error for each in self._needs.values()
+        unread = list(_list_unread(outcomes, self._needs))
+        needs = gather_needs(
+            outcomes,
+            self._previous.projects,
+            lost=list_lost(self._spec, selections, self._previous.projects),
+            broken=self._broken,
+            is_uncertain=bool(unread) or any(not each.is_nothing for each in self.missed.values()),
         )
-        needs = gather_needs(outcomes, self._previous.projects, is_uncertain=is_uncertain)
         # What stays though nothing leads to it any more is judged by its page as well.
         self._ask_projects(
             [name for name in needs if name not in pages.keys() | self.pages.keys() | self.missed.keys()]
         )
         self._stuck = {name for name in needs if name not in pages and name not in self.pages}
-        return Closed(outcomes=outcomes, needs=needs, failures=tuple(_list_failures(outcomes)))
+        return Closed(outcomes=outcomes, needs=needs, failures=(*_list_failures(outcomes), *unread))
+
+    def learn(self, downloads: Iterable[Download]) -> bool:
+        """Takes in what the files themselves say, and which could not be had; whether all is to be resolved again.
+
+        Upstream may have said something else of a wheel than the wheel does.
+        """
+        is_new = False
+        for download in downloads:
+            file, stored = download.file, download.stored
+            key = (NormalizedName(file.project), file.filename)
+            if stored is None and not download.is_too_large:
+                release = (key[0], Version(file.version))
+                is_new = is_new or (self.is_asked and release not in self._broken)
+                self._broken.add(release)
+            known = self._needs.get(key)
+            own = self._source.read_stored(stored) if stored is not None and isinstance(known, Needs) else None
+            if own is not None and own != known:
+                self._ports.progress.warn(f"{file.filename} needs something else than upstream says of it")
+                self._needs[key] = own
+                is_new = True
+        return is_new
 
     def list_missed(self) -> list[Failure]:
         """The pages that were needed and that could not be read. What upstream does not have is no such failure, unless
@@ -129,6 +170,7 @@ class Dependencies:
                 file=candidate.file,
                 package_type=candidate.distribution.package_type,
                 held=held.get((candidate.file.sha256 or "", candidate.file.filename)),
+                max_size=find_max_size(candidate, self._demands.of(project)),
             )
             for project, candidate in candidates
         ]
@@ -177,6 +219,23 @@ class _Facts:
     def find(self, project: NormalizedName, filename: str) -> Candidate | None:
         """The file of that name on the page of ``project``."""
         return self._candidates.get(project, {}).get(filename)
+
+
+def _list_unread(
+    outcomes: Iterable[Outcome], needs: Mapping[tuple[NormalizedName, str], Needs | NoNeeds]
+) -> Iterable[Failure]:
+    """The files whose metadata could not be had, and in place of which an older release was taken."""
+    picked: dict[NormalizedName, Version] = {}
+    for outcome in outcomes:
+        for pick in outcome.picks if isinstance(outcome, Solution) else ():
+            lowest = picked.setdefault(pick.option.project, pick.option.version)
+            picked[pick.option.project] = min(lowest, pick.option.version)
+    for (project, filename), answer in sorted(needs.items(), key=lambda item: item[0]):
+        if not isinstance(answer, NoNeeds) or not answer.is_error or project not in picked:
+            continue
+        distribution = parse_filename(filename, project)
+        if distribution is not None and distribution.version is not None and distribution.version > picked[project]:
+            yield Failure(project=project, what=filename, problem=f"what it needs cannot be told: {answer.problem}")
 
 
 def _list_failures(outcomes: Iterable[Outcome]) -> Iterable[Failure]:

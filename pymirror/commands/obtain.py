@@ -36,7 +36,8 @@ class PoolObtain:
             return None
         download = self._downloader.fetch(file)
         if download.stored is None:
-            raise UnavailableError(file.filename, download.problem or "it cannot be had")
+            problem = download.problem or "it cannot be had"
+            raise UnavailableError(file.filename, problem, may_not_be=download.is_too_large)
         self._downloads[(file.project, file.filename)] = download
         return self._storage.local_path(pool_path(download.stored.blake2b, download.stored.filename))
 
@@ -83,5 +84,11 @@ def _want(wanted: WantedNeeds) -> WantedFile | None:
     distribution = parse_filename(wanted.file.filename, wanted.project)
     if distribution is None or distribution.version is None or not wanted.file.url:
         return None
-    chosen = Chosen(file=wanted.file, distribution=distribution, version=distribution.version, origins=())
+    chosen = Chosen(
+        file=wanted.file,
+        distribution=distribution,
+        version=distribution.version,
+        origins=(),
+        max_size=wanted.max_size if wanted.file.size is None else None,
+    )
     return want_file(wanted.project, chosen)

@@ -13,8 +13,8 @@ from pymirror.commands.plan_files import list_actions, list_files
 from pymirror.commands.ports import Ports
 from pymirror.commands.report import PlanReport, ProjectChange, list_left_out
 from pymirror.errors import ShrinkError, TotalSizeError
-from pymirror.limits import check_planned_size, check_published_size
-from pymirror.plan import PoolFile, WantedFile, check_shrink, make_snapshot
+from pymirror.limits import check_planned_size, check_published_size, check_shrink, list_withdrawn
+from pymirror.plan import PoolFile, WantedFile, make_snapshot
 from pymirror.pool import Pool
 from pymirror.snapshot import Difference, Snapshot, SnapshotFile, diff_snapshots
 from pymirror.spec.model import Spec
@@ -38,16 +38,19 @@ def plan(spec: Spec, ports: Ports, *, with_files: bool = False) -> PlanReport:
         failures=decision.plan.failures,
         files=list_files(decision, snapshot, difference) if with_files else None,
         dependencies=report_dependencies(decision),
+        rollbacks=tuple(sorted(decision.found.rollbacks)),
     )
 
 
 def _find_refusals(spec: Spec, decision: Decision, snapshot: Snapshot, difference: Difference) -> Iterator[str]:
     """What would stop ``sync``: before it fetches, and before it publishes."""
+    there = [(project, file.version) for project, file in snapshot.files()]
     for removed in (decision.plan.removed, difference.removed):
         try:
-            check_shrink(decision.previous, removed)
+            withdrawn = list_withdrawn(decision.previous, removed, there, decision.found.list_files())
+            check_shrink(decision.previous, withdrawn, spec.max_removal)
         except ShrinkError as error:
-            yield f"{error}; where it is meant, run it with --allow-shrink"
+            yield f"{error}; where it is meant, run it with --allow-shrink, or set max-removal"
             break
     try:
         check_planned_size(decision.plan.projects, spec.max_total_size, decision.held)

@@ -7,12 +7,13 @@ import math
 from pymirror.commands.ports import DISK_THREADS, Ports
 from pymirror.commands.report import PruneReport
 from pymirror.contents import forget_sdists
-from pymirror.errors import NoMirrorError
+from pymirror.errors import NoMirrorError, StorageError
 from pymirror.history import History
 from pymirror.layout import BESIDE_SUFFIXES, POOL, blake2b_of_pool_path
 from pymirror.lock import hold_lock
 from pymirror.pool import Pool
 from pymirror.quarantine import Quarantine
+from pymirror.storage.interface import is_full
 
 
 def prune(ports: Ports, *, grace_seconds: float, now: float, dry_run: bool) -> PruneReport:
@@ -56,8 +57,12 @@ def prune(ports: Ports, *, grace_seconds: float, now: float, dry_run: bool) -> P
 
 def _delete(ports: Ports, paths: list[str], snapshots: list[str]) -> None:
     pool = Pool(ports.storage)
-    pool.load(progress=ports.progress, stop=ports.stop, threads=DISK_THREADS, write=True)
-    pool.forget_paths(path for path in paths if not path.endswith(BESIDE_SUFFIXES))
+    try:
+        pool.load(progress=ports.progress, stop=ports.stop, threads=DISK_THREADS, write=True)
+        pool.forget_paths(path for path in paths if not path.endswith(BESIDE_SUFFIXES))
+    except StorageError as error:
+        if not is_full(error):  # then it is now that room is needed; what is recorded and not there is not held
+            raise
     for path in [*paths, *snapshots]:
         ports.stop.check()
         ports.storage.remove(path)

@@ -40,6 +40,18 @@ class Removal:
     policy: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Rollback:
+    """An upstream's page that is older than the one before; ``project`` is empty for the list of all projects."""
+
+    upstream: str
+    project: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.project or 'the list of projects'} went back in time at {self.upstream}: {self.problem}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
     """What was left out, and what is to be known of it. Sizes are bytes, as far as they are known."""
@@ -57,7 +69,8 @@ class DependencyReport:
     as these are known.
 
     ``roots`` were resolved, each in one environment, ``unsolved`` of them without a solution. ``unproven`` are releases
-    whose needs only a build would tell.
+    whose needs only a build would tell; ``warnings`` tell of releases that were passed over for what their metadata
+    say, and of extras that there are not.
     """
 
     roots: int
@@ -67,6 +80,7 @@ class DependencyReport:
     files: int
     size: int
     unproven: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +102,7 @@ class SyncReport:
     left_out: LeftOut
     failures: tuple[Failure, ...]
     dependencies: DependencyReport | None = None
+    rollbacks: tuple[Rollback, ...] = ()
 
     @property
     def exit_code(self) -> ExitCode:
@@ -147,6 +162,7 @@ class PlanReport:
     failures: tuple[Failure, ...]
     files: tuple[FileChange, ...] | None = None
     dependencies: DependencyReport | None = None
+    rollbacks: tuple[Rollback, ...] = ()
 
     @property
     def is_refused(self) -> bool:
@@ -172,7 +188,11 @@ class Damage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyReport:
-    """What ``verify`` read and found. ``unreferenced`` files are no damage: ``prune`` deletes them."""
+    """What ``verify`` read and found. ``unreferenced`` files are no damage: ``prune`` deletes them.
+
+    ``damages`` are what there is now, ``mended`` what there was before it was repaired. ``resumed`` files were read by
+    a run that was interrupted, and not again.
+    """
 
     output: str
     projects: int
@@ -182,6 +202,8 @@ class VerifyReport:
     unreferenced: int
     quarantined: int
     damages: tuple[Damage, ...]
+    mended: tuple[Damage, ...] = ()
+    resumed: int = 0
 
     @property
     def exit_code(self) -> ExitCode:
@@ -268,6 +290,7 @@ def make_sync_report(
     left_out: LeftOut,
     failures: Iterable[Failure],
     dependencies: DependencyReport | None,
+    rollbacks: Iterable[Rollback] = (),
 ) -> SyncReport:
     """``downloaded`` are the sizes of the files that were fetched."""
     files = [file for _, file in snapshot.files()]
@@ -287,6 +310,7 @@ def make_sync_report(
         left_out=left_out,
         failures=tuple(sorted(failures)),
         dependencies=dependencies,
+        rollbacks=tuple(sorted(rollbacks)),
     )
 
 
@@ -304,13 +328,14 @@ def make_dependency_report(
     ]
     unproven = {name for outcome in outcomes if isinstance(outcome, Solution) for name in outcome.unproven}
     return DependencyReport(
-        roots=len(outcomes),
-        unsolved=sum(1 for outcome in outcomes if not isinstance(outcome, Solution)),
+        roots=sum(1 for outcome in outcomes if outcome.root.parent is None),
+        unsolved=sum(1 for outcome in outcomes if outcome.root.parent is None and not isinstance(outcome, Solution)),
         projects=len({project for project, _ in added}),
         releases=len({(project, chosen.version) for project, chosen in added}),
         files=len(added),
         size=sum(chosen.file.expected_size or 0 for _, chosen in added),
         unproven=tuple(sorted(unproven)),
+        warnings=tuple(sorted({text for each in outcomes if isinstance(each, Solution) for text in each.warnings})),
     )
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from pymirror.commands.ask import Asking, open_asking
 from pymirror.commands.decide import Decision, conclude, decide, report_dependencies
@@ -11,13 +15,13 @@ from pymirror.commands.obtain import PoolObtain, make_downloader
 from pymirror.commands.ports import DISK_THREADS, Ports
 from pymirror.commands.report import SyncReport, list_left_out, make_sync_report
 from pymirror.download import Download, Downloader, partial_name
-from pymirror.errors import ForeignFolderError
+from pymirror.errors import ClockError, ForeignFolderError
 from pymirror.flat import publish_flat
 from pymirror.history import History
-from pymirror.layout import PARTIAL, TEMPORARY
-from pymirror.limits import check_planned_size, check_published_size
+from pymirror.layout import CURRENT, PARTIAL, TEMPORARY
+from pymirror.limits import check_planned_size, check_published_size, check_shrink, list_withdrawn
 from pymirror.lock import hold_lock
-from pymirror.plan import Failure, WantedFile, check_shrink, make_snapshot
+from pymirror.plan import Failure, WantedFile, make_snapshot
 from pymirror.pool import Pool
 from pymirror.provenance import Provenances
 from pymirror.publish import publish
@@ -27,6 +31,8 @@ from pymirror.roots import explain_project
 from pymirror.selection import Demands, Reason
 from pymirror.snapshot import Snapshot, SnapshotFile, diff_snapshots
 from pymirror.spec.model import RemovalPolicy, Spec
+
+_CLOCK_SLACK = timedelta(days=1)
 
 
 def sync(spec: Spec, ports: Ports, *, allow_shrink: bool) -> SyncReport:
@@ -51,12 +57,16 @@ def _sync(spec: Spec, ports: Ports, asking: Asking, *, allow_shrink: bool) -> Sy
     downloads: dict[tuple[str, str], Download] = {}
     while True:
         if not allow_shrink:
-            check_shrink(decision.previous, decision.plan.removed)
+            planned = ((p.name, f.version) for p in decision.plan.projects for f in p.files if not f.is_refused)
+            withdrawn = list_withdrawn(decision.previous, decision.plan.removed, planned, decision.found.list_files())
+            check_shrink(decision.previous, withdrawn, spec.max_removal)
+            _check_clock(ports, decision)
         new = _fetch(spec, ports, decision, downloader, downloads)
         too_large = {(d.file.project, d.file.filename): d.told_size for d in new if d.told_size is not None}
-        if not too_large:
+        is_learned = decision.dependencies.learn(new)
+        if not too_large and not is_learned:
             break
-        # Nobody told their sizes before: now that they are known, it is decided again, as if they had been told.
+        # Nobody told this before, their sizes or what they need: it is decided again, as if it had been told.
         decision.found.learn(too_large)
         decision = conclude(
             spec,
@@ -76,6 +86,25 @@ def _sync(spec: Spec, ports: Ports, asking: Asking, *, allow_shrink: bool) -> Sy
     for cache, names in asking.lists:
         cache.save_list(names)
     return report
+
+
+def _check_clock(ports: Ports, decision: Decision) -> None:
+    """Raises :class:`ClockError` where files would leave as too new though they were not when they were published."""
+    stat = ports.storage.stat(CURRENT)
+    if stat is None or ports.environ.get("SOURCE_DATE_EPOCH"):  # which says what time it shall be
+        return
+    published = datetime.fromtimestamp(stat.mtime_ns / 1e9, UTC)
+    if ports.now > published - _CLOCK_SLACK:
+        return
+    too_new = {
+        (selection.project, item.filename)
+        for selection in decision.selections
+        for item in selection.excluded
+        if item.reason is Reason.TOO_NEW and item.until is not None
+    }
+    names = [filename for project, filename in decision.plan.removed if (project, filename) in too_new]
+    if names:
+        raise ClockError(now=ports.now, published=published, examples=names[:3])
 
 
 def _fetch(
@@ -120,6 +149,7 @@ def _publish(
     failed = [d for key, d in downloads.items() if d.stored is None and key in wanted]
     failures = [Failure(project=d.file.project, what=d.file.filename, problem=d.problem or "") for d in failed]
     demands = Demands(spec, now=ports.now)
+    superseded = set(_list_superseded(decision, demands))
     snapshot = make_snapshot(
         decision.plan,
         decision.held,
@@ -127,10 +157,13 @@ def _publish(
         decision.previous,
         site=spec.site,
         explain=lambda project: explain_project(project, demands, decision.closed.needs),
+        may_stay=lambda project, file: (project, file.filename) in superseded,
     )
     difference = diff_snapshots(decision.previous, snapshot)
     if not allow_shrink:
-        check_shrink(decision.previous, difference.removed)
+        there = ((project, file.version) for project, file in snapshot.files())
+        withdrawn = list_withdrawn(decision.previous, difference.removed, there, decision.found.list_files())
+        check_shrink(decision.previous, withdrawn, spec.max_removal)
     check_published_size(snapshot, spec.max_total_size)
     quarantine = Quarantine(ports.storage)
     quarantined = {selection.project for selection in decision.selections if selection.status == "quarantined"}
@@ -154,7 +187,26 @@ def _publish(
         left_out=list_left_out(decision.selections, spec.on_upstream_removal),
         failures=[*decision.plan.failures, *failures],
         dependencies=report_dependencies(decision),
+        rollbacks=decision.found.rollbacks,
     )
+
+
+def _list_superseded(decision: Decision, demands: Demands) -> Iterator[tuple[str, str]]:
+    """The published files, as (project, file name), that leave for no fault of theirs: others are newer, or suffice."""
+    removed = set(decision.plan.removed)
+    refused = {
+        (selection.project, item.filename)
+        for selection in decision.selections
+        for item in selection.excluded
+        if item.reason not in (Reason.NOT_LATEST, Reason.HAS_WHEELS)
+    }
+    for project, file in decision.previous.files():
+        key = (project, file.filename)
+        if key not in removed or key in refused or (file.sha256, file.filename) not in decision.held:
+            continue
+        excludes = demands.of(canonicalize_name(project)).excludes
+        if not any(rule.matches(file.filename, Version(file.version)) for rule in excludes):
+            yield key
 
 
 def _add_provenance(spec: Spec, ports: Ports, asking: Asking, decision: Decision, snapshot: Snapshot) -> Snapshot:

@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
+import msgspec
+
 from pymirror.commands.ports import DISK_THREADS, Ports
 from pymirror.commands.report import Damage
 from pymirror.contents import Contents
@@ -26,8 +28,8 @@ from pymirror.storage.interface import Files, Storage
 from pymirror.workers import run_ordered
 
 
-def check_pages(ports: Ports, snapshot: Snapshot) -> tuple[int, list[Damage]]:
-    """How many pages there are, and what is wrong with them."""
+def check_pages(ports: Ports, snapshot: Snapshot) -> tuple[list[str], list[Damage]]:
+    """The files that the pages are, and what is wrong with them."""
     storage = ports.storage
     found: list[tuple[str, str | None]] = []
     for name, render in render_pages(snapshot):
@@ -38,7 +40,7 @@ def check_pages(ports: Ports, snapshot: Snapshot) -> tuple[int, list[Damage]]:
     found += _check_documents(ports, snapshot)
     found += check_flat(snapshot, storage)
     damages = [Damage(path=name, problem=problem) for name, problem in found if problem is not None]
-    return len(found), damages
+    return [name for name, _ in found], damages
 
 
 def _find_foreign(storage: Files, folders: Iterable[str], known: set[str]) -> Iterator[tuple[str, str]]:
@@ -61,13 +63,13 @@ def _check_documents(ports: Ports, snapshot: Snapshot) -> list[tuple[str, str | 
             rows.append(row)
             found += pages
             if any(problem is not None for _, problem in pages):
-                _forget(storage, project.name)
+                distrust(storage, project.name)
             ports.progress.item()
     known = {name for name, _ in found}
     foreign = list(_find_foreign(storage, list_folders(snapshot.site), known))
     for folder in {name.split("/")[1] for name, _ in foreign if "/" in name}:
         if is_project(folder):
-            _forget(storage, folder)
+            distrust(storage, folder)
     found += foreign
     if snapshot.site.pages:
         found += _check_front_page(storage, snapshot, rows, is_known=not documents.lacking)
@@ -85,7 +87,7 @@ def _check_front_page(
         render = partial(render_front_page, snapshot, rows) if is_known else partial(storage.read_pieces, FRONT_PAGE)
         pages = list(check_page(storage, FRONT_PAGE, render))
     if any(problem is not None for _, problem in pages):
-        _forget(storage, None)
+        distrust(storage, None)
     return pages
 
 
@@ -117,7 +119,16 @@ def _check_document(
         yield from check_page(storage, name, render)
 
 
-def _forget(storage: Files, project: str | None) -> None:
-    """So that the next run writes the documents anew; on a read-only disk there is none."""
+def distrust(storage: Files, project: str | None) -> None:
+    """So that the next run writes the documents anew, and a further ``verify`` still knows what they must be.
+
+    On a read-only disk there is no next run.
+    """
     with contextlib.suppress(StorageError):
-        PageRecord(storage).forget(project)
+        records = PageRecord(storage)
+        record = records.load(project)
+        if record is None:
+            records.forget(project)
+        elif any(page.mtime_ns for page in record.pages):
+            pages = tuple(msgspec.structs.replace(page, mtime_ns=0) for page in record.pages)
+            records.save(project, msgspec.structs.replace(record, pages=pages))

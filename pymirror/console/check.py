@@ -131,4 +131,5 @@ def _show_hints(terminal: Terminal, report: CheckReport) -> None:
     if report.uv_problem is not None:
         terminal.say(report.uv_problem)
     if any(finding.kind is FindingKind.MISSING for answer in report.answers for finding in answer.findings):
-        terminal.say("what upstream has and the tree has not: `pymirror why NAME` says by which line of the spec")
+        terminal.say("what upstream has of a project that is not in the tree, `pymirror why NAME` says")
+        terminal.say("a file that is not on the disk is fetched again by `pymirror verify` and then `pymirror sync`")

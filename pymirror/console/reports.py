@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -11,6 +12,7 @@ from pymirror.commands.report import (
     LeftOut,
     PlanReport,
     PruneReport,
+    Rollback,
     SyncReport,
     VerifyReport,
 )
@@ -34,6 +36,7 @@ def show_sync(terminal: Terminal, report: SyncReport) -> None:
     _show_failures(terminal, report.failures)
     if terminal.verbosity < Verbosity.NORMAL:
         return
+    _show_rollbacks(terminal, report.rollbacks)
     if report.is_unchanged:
         news = "nothing new, nothing written"
     else:
@@ -68,6 +71,7 @@ def show_plan(terminal: Terminal, report: PlanReport) -> None:
         until = f"until {_spell_time(item.until)}" if item.until is not None else item.detail
         terminal.tell(f"waiting: {item.project} {item.version} ({count(item.files, 'file')}), {until} ({item.rule})")
     _show_left_out(terminal, report.left_out, with_waiting=False)
+    _show_rollbacks(terminal, report.rollbacks)
     _show_failures(terminal, report.failures)
 
 
@@ -111,19 +115,32 @@ def _spell_time(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
-def show_verify(terminal: Terminal, report: VerifyReport) -> None:
+def show_verify(terminal: Terminal, report: VerifyReport, *, is_repair: bool = False) -> None:
     terminal.stop_bars()
+    for damage in report.mended:
+        terminal.tell(f"mended: {damage.path}: {damage.problem}")
     for damage in report.damages:
         terminal.tell(f"{damage.path}: {damage.problem}")
     if terminal.verbosity < Verbosity.NORMAL and not report.damages:
         return
-    found = f"{count(len(report.damages), 'problem')}; the next sync mends what it can"
+    found = f"{count(len(report.damages), 'problem')}; "
+    if is_repair:
+        found += "what is left cannot be mended from upstream"
+    else:
+        found += "`pymirror verify --repair` mends what upstream still has"
     terminal.tell(
         f"{report.output}: {count(report.projects, 'project')}, {count(report.files, 'file')}, "
         f"{format_size(report.size)}, {count(report.pages, 'page')}; {found if report.damages else 'all is well'}"
     )
     if terminal.verbosity < Verbosity.NORMAL:
         return
+    if report.mended:
+        terminal.say(f"{count(len(report.mended), 'problem')} mended")
+    if report.resumed:
+        terminal.say(
+            f"{count(report.resumed, 'file')} had been read by a run that was interrupted, and not again "
+            "(--anew reads them)"
+        )
     if report.unreferenced:
         terminal.say(f"in the pool but on no page: {count(report.unreferenced, 'file')}; `pymirror prune` deletes them")
     if report.quarantined:
@@ -152,6 +169,7 @@ def _show_dependencies(terminal: Terminal, found: DependencyReport | None) -> No
         f"{count(found.files, 'file')}, {format_size(found.size)}, for {count(found.roots - found.unsolved, 'root')}"
         + (f"; {found.unsolved} without a solution" if found.unsolved else "")
     )
+    _show_some(terminal, [f"warning: {text}" for text in found.warnings])
     _show_some(
         terminal,
         [f"{name}: only a build would tell what it needs; what it declares is taken" for name in found.unproven],
@@ -187,6 +205,18 @@ def _show_some(terminal: Terminal, lines: Sequence[str]) -> None:
         terminal.say(line)
     if len(shown) < len(lines):
         terminal.say(f"… and {len(lines) - len(shown)} more (-v lists them, --json too)")
+
+
+def _show_rollbacks(terminal: Terminal, rollbacks: Sequence[Rollback]) -> None:
+    if terminal.verbosity < Verbosity.NORMAL:
+        return
+    _show_some(terminal, [f"warning: {rollback}" for rollback in rollbacks])
+    upstreams = Counter(rollback.upstream for rollback in rollbacks if rollback.project)
+    for upstream, number in sorted(upstreams.items()):
+        if number > 1:
+            terminal.say(
+                f"warning: {upstream}: {number} projects are older than when they were last read", style="yellow"
+            )
 
 
 def _show_failures(terminal: Terminal, failures: Sequence[Failure]) -> None:

@@ -46,6 +46,9 @@ def ask_need(need: Need, candidates: Sequence[Candidate], wants: Wants) -> Opini
 
     refusals = {c.file.filename: refusal for c in candidates if (refusal := judge(c)) is not None}
     left = [candidate for candidate in candidates if candidate.file.filename not in refusals]
+    if need.filenames is None:
+        refusals |= _drop_yanked(left, filters, need.origin)
+        left = [candidate for candidate in left if candidate.file.filename not in refusals]
     if need.filenames is None and len(filters) == 1:
         refusals |= drop_sdists(left, filters[0], fit, need.origin)
     return Opinion(
@@ -57,6 +60,18 @@ def ask_need(need: Need, candidates: Sequence[Candidate], wants: Wants) -> Opini
         is_moot=need.filenames is not None,  # what is kept as it was is no demand
         is_need=True,
     )
+
+
+def _drop_yanked(candidates: Sequence[Candidate], filters: Sequence[Filters], origin: Origin) -> dict[str, Excluded]:
+    """The yanked files of a release, unless all of it is: then something pins it."""
+    is_whole = all(candidate.file.yanked for candidate in candidates)
+    if is_whole and any(each.yanked is not YankedPolicy.EXCLUDE for each in filters):
+        return {}
+    return {
+        each.file.filename: each.leave_out(Reason.YANKED, filters[0].yanked.value, origin)
+        for each in candidates
+        if each.file.yanked
+    }
 
 
 class Choices:
@@ -96,6 +111,11 @@ class Choices:
         refusals = (check_environment(each, self._wants.filters, fit, _NOWHERE) for each in self._admitted)
         left_out = [_describe(refusal) for refusal in (*self._refusals, *refusals) if refusal is not None]
         return sorted(left_out, key=lambda item: (item.version or _LEAST, item.filename))
+
+
+def find_max_size(candidate: Candidate, wants: Wants) -> int | None:
+    """The bytes that a file may have as a dependency."""
+    return _widest(each.max_file_size for each in _filters_of(wants, candidate.version))
 
 
 class _Later(Sequence[LeftOut]):

@@ -55,7 +55,10 @@ class File(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ProjectDetail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A project page. ``versions`` is ``None`` where the page does not list them (HTML, JSON before 1.1)."""
+    """A project page. ``versions`` is ``None`` where the page does not list them (HTML, JSON before 1.1).
+
+    ``serial`` counts the changes of the project, where the index counts them as PyPI does.
+    """
 
     files: tuple[File, ...]
     name: str | None = None
@@ -63,6 +66,7 @@ class ProjectDetail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     versions: tuple[str, ...] | None = None
     status: str = "active"
     status_reason: str | None = None
+    serial: int | None = None
 
 
 class ProjectList(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,12 +74,20 @@ class ProjectList(msgspec.Struct, frozen=True, kw_only=True):
 
     projects: tuple[str, ...]
     api_version: str = "1.0"
+    serial: int | None = None
 
 
 def make_hashes(pairs: dict[str, str]) -> Hashes:
     """``pairs`` in their canonical form; what is no hash (unknown name, no hex) is left out."""
     lowered = {name.lower(): digest.lower() for name, digest in pairs.items() if _HEX.fullmatch(digest)}
     return tuple(sorted((name, digest) for name, digest in lowered.items() if name in KNOWN_HASHES))
+
+
+def parse_serial(value: object) -> int | None:
+    """A number of changes, as text or as a number; ``None`` for anything else."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else None
 
 
 def parse_upload_time(text: str | None) -> datetime | None:

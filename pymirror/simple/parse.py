@@ -11,6 +11,8 @@ from pymirror.simple.parse_json import parse_json_detail, parse_json_list
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
 
+_END_BYTES = 4096  # in which the end of a page is looked for: a comment may follow it
+
 _JSON_TYPES = frozenset({"application/vnd.pypi.simple.v1+json", "application/json"})
 _HTML_TYPES = frozenset({"application/vnd.pypi.simple.v1+html", "text/html", "application/xhtml+xml"})
 
@@ -39,6 +41,32 @@ def parse_project_list(body: bytes, *, content_type: str, url: str) -> ProjectLi
         raise _unsupported(content_type, url)
     _check_api_version(page.api_version, url)
     return page
+
+
+def find_cut(body: bytes, *, content_type: str, is_delimited: bool) -> str | None:
+    """How it shows that ``body`` is the beginning of a page only; ``None`` where it does not.
+
+    Half a page of HTML is a page too, of which files seem to be gone. ``is_delimited`` is whether the server said where
+    the answer ends, by its length or by chunks: where the end of the connection was the only sign, the page must say.
+    """
+    kind, _ = _read_content_type(content_type)
+    end = body[-_END_BYTES:].rstrip(b" \t\r\n\f\0")
+    if not end:
+        return None  # an empty answer is another mistake
+    if kind in _JSON_TYPES:
+        is_begun = body[:_END_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
+        return "the page ends within its JSON" if is_begun and not end.endswith(b"}") else None
+    if kind not in _HTML_TYPES:
+        return None
+    lowered = end.lower()
+    if b"</html" in lowered or b"</body" in lowered:
+        return None
+    if end.rfind(b"<") > end.rfind(b">"):
+        return "the page ends within a tag"
+    head = body[:_END_BYTES].lower()
+    if b"<html" in head or b"<body" in head or not is_delimited:
+        return "the page ends before its </html>"
+    return None
 
 
 def _read_content_type(content_type: str) -> tuple[str, str | None]:

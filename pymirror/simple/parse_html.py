@@ -3,22 +3,45 @@
 from __future__ import annotations
 
 import codecs
-import re
+from dataclasses import dataclass
 from urllib.parse import unquote, urljoin, urlsplit
-
-from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from pymirror.distribution import DISTRIBUTION_SUFFIXES
 from pymirror.errors import PageError
 from pymirror.simple.model import File, Hashes, ProjectDetail, ProjectList, make_hashes, parse_upload_time
+from pymirror.simple.tags import Tag, TooManyAttributesError, walk_tags
 
 MAX_ANCHORS = 1_000_000
-MAX_OTHER_TAGS = 100_000
+MAX_TAGS = 5_000_000  # some ten seconds
 
-_ANCHOR = re.compile(r"<a\b", re.IGNORECASE)
-_OTHER_TAG = re.compile(r"<(?!/|a\b|br\b)[a-z!?]", re.IGNORECASE)
+_ATTRIBUTES = {
+    "a": frozenset(
+        {
+            "href",
+            "data-yanked",
+            "data-size",
+            "data-upload-time",
+            "data-requires-python",
+            "data-core-metadata",
+            "data-dist-info-metadata",
+            "data-gpg-sig",
+            "data-provenance",
+        }
+    ),
+    "base": frozenset({"href"}),
+    "meta": frozenset({"name", "content"}),
+}
 _CHARSETS = frozenset({"utf-8", "utf-16", "ascii", "iso8859-1", "cp1252"})
 _SUFFIXES = tuple(suffix.lower() for suffix in DISTRIBUTION_SUFFIXES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Page:
+    """What counts of a page. ``base`` is what its links are relative to."""
+
+    anchors: tuple[Tag, ...]
+    meta: dict[str, str]
+    base: str
 
 
 def parse_html_detail(body: bytes, *, charset: str | None, url: str) -> ProjectDetail:
@@ -26,40 +49,28 @@ def parse_html_detail(body: bytes, *, charset: str | None, url: str) -> ProjectD
 
     Raises :class:`PageError`.
     """
-    page = _parse(body, charset, url)
-    base = _base(page, url)
-    meta = _meta(page)
-    files = []
-    anchors = 0
-    for anchor in page.css("a"):
-        anchors += 1
-        file = _parse_anchor(anchor, base)
-        if file is not None:
-            files.append(file)
-    if not anchors:
+    page = _read(body, charset, url)
+    if not page.anchors:
         raise PageError(url, "the page has no link at all; an empty answer is not taken for an empty project")
+    files = (_parse_anchor(anchor, page.base) for anchor in page.anchors)
     return ProjectDetail(
-        files=tuple(files),
-        api_version=meta.get("pypi:repository-version") or "1.0",
-        status=meta.get("pypi:project-status") or "active",
-        status_reason=meta.get("pypi:project-status-reason") or None,
+        files=tuple(file for file in files if file is not None),
+        api_version=page.meta.get("pypi:repository-version") or "1.0",
+        status=page.meta.get("pypi:project-status") or "active",
+        status_reason=page.meta.get("pypi:project-status-reason") or None,
     )
 
 
 def parse_html_list(body: bytes, *, charset: str | None, url: str) -> ProjectList:
     """The page of all projects: the text of each anchor that links somewhere. Raises :class:`PageError`."""
-    page = _parse(body, charset, url)
-    names = []
-    for anchor in page.css("a"):
-        name = anchor.text(strip=True)
-        if anchor.attributes.get("href") and name:
-            names.append(name)
+    page = _read(body, charset, url)
+    names = tuple(name for anchor in page.anchors if anchor.attributes.get("href") and (name := anchor.text))
     if not names:
         raise PageError(url, "the list has no project; an empty answer is not taken for an empty index")
-    return ProjectList(projects=tuple(names), api_version=_meta(page).get("pypi:repository-version") or "1.0")
+    return ProjectList(projects=names, api_version=page.meta.get("pypi:repository-version") or "1.0")
 
 
-def _parse(body: bytes, charset: str | None, url: str) -> LexborHTMLParser:
+def _read(body: bytes, charset: str | None, url: str) -> _Page:
     if not body.strip():
         raise PageError(url, "the answer is empty")
     try:
@@ -69,34 +80,29 @@ def _parse(body: bytes, charset: str | None, url: str) -> LexborHTMLParser:
     if codec not in _CHARSETS:
         raise PageError(url, f'the character set "{charset}" is none that a page may have')
     text = body.decode(codec, errors="replace")
-    # The parser's time grows with the square of the depth, and its memory with every element.
-    if _count(_ANCHOR, text) > MAX_ANCHORS or _count(_OTHER_TAG, text) > MAX_OTHER_TAGS:
-        raise PageError(url, f"more than {MAX_ANCHORS} links, or more than {MAX_OTHER_TAGS} other elements")
-    return LexborHTMLParser(text)
+    if text.count("<") > MAX_TAGS:
+        raise PageError(url, f"more than {MAX_TAGS} tags")
+    anchors: list[Tag] = []
+    meta: dict[str, str] = {}
+    base: str | None = None
+    try:
+        for tag in walk_tags(text, _ATTRIBUTES.get):
+            href = (tag.attributes.get("href") or "").strip()
+            if tag.name == "a":
+                anchors.append(tag)
+            elif tag.name == "base" and href:
+                base = base or _join(url, href) or url  # the first counts, itself relative to the page
+            elif tag.name == "meta" and "name" in tag.attributes:
+                content = (tag.attributes.get("content") or "").strip()
+                meta.setdefault((tag.attributes["name"] or "").lower(), content)
+            if len(anchors) > MAX_ANCHORS:
+                raise PageError(url, f"more than {MAX_ANCHORS} links")
+    except TooManyAttributesError as error:
+        raise PageError(url, str(error)) from None
+    return _Page(anchors=tuple(anchors), meta=meta, base=base or url)
 
 
-def _count(pattern: re.Pattern[str], text: str) -> int:
-    return sum(1 for _ in pattern.finditer(text))
-
-
-def _base(page: LexborHTMLParser, url: str) -> str:
-    """What relative links are relative to: the first ``<base href>``, itself relative to the page's URL."""
-    for node in page.css("base"):
-        href = node.attributes.get("href")
-        if href:
-            return _join(url, href.strip()) or url
-    return url
-
-
-def _meta(page: LexborHTMLParser) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for node in page.css("meta[name]"):
-        name = (node.attributes.get("name") or "").lower()
-        found.setdefault(name, (node.attributes.get("content") or "").strip())
-    return found
-
-
-def _parse_anchor(anchor: LexborNode, base: str) -> File | None:
+def _parse_anchor(anchor: Tag, base: str) -> File | None:
     attributes = anchor.attributes
     href = (attributes.get("href") or "").strip()
     if not href:

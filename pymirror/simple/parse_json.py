@@ -8,11 +8,15 @@ from urllib.parse import urljoin
 import msgspec
 
 from pymirror.errors import PageError
-from pymirror.simple.model import File, Hashes, ProjectDetail, ProjectList, make_hashes, parse_upload_time
+from pymirror.simple.model import File, Hashes, ProjectDetail, ProjectList, make_hashes, parse_serial, parse_upload_time
+
+MAX_VALUES = 5_000_000
+"""The most values that a page may have: a file has fifteen, and each takes much more memory than text."""
 
 
 class _Meta(msgspec.Struct):
     api_version: Any = msgspec.field(name="api-version", default="1.0")
+    last_serial: Any = msgspec.field(name="_last-serial", default=None)
 
 
 class _File(msgspec.Struct, rename="kebab"):
@@ -54,6 +58,7 @@ _list_decoder = msgspec.json.Decoder(_List)
 
 def parse_json_detail(body: bytes, *, url: str) -> ProjectDetail:
     """A project page. Raises :class:`PageError`."""
+    check_size(body, url)
     try:
         page = _detail_decoder.decode(body)
         files = tuple(_make_file(entry, url) for entry in page.files)
@@ -68,11 +73,13 @@ def parse_json_detail(body: bytes, *, url: str) -> ProjectDetail:
         versions=_make_versions(page.versions),
         status=marker if isinstance(marker, str) and marker else "active",
         status_reason=reason if isinstance(reason, str) and reason else None,
+        serial=parse_serial(page.meta.last_serial),
     )
 
 
 def parse_json_list(body: bytes, *, url: str) -> ProjectList:
     """The page of all projects. Raises :class:`PageError`."""
+    check_size(body, url)
     try:
         page = _list_decoder.decode(body)
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
@@ -80,8 +87,16 @@ def parse_json_list(body: bytes, *, url: str) -> ProjectList:
     if not page.projects:
         raise PageError(url, "the list has no project; an empty answer is not taken for an empty index")
     return ProjectList(
-        projects=tuple(project.name for project in page.projects), api_version=str(page.meta.api_version)
+        projects=tuple(project.name for project in page.projects),
+        api_version=str(page.meta.api_version),
+        serial=parse_serial(page.meta.last_serial),
     )
+
+
+def check_size(body: bytes, url: str) -> None:
+    """Raises :class:`PageError` where ``body`` may hold more than :data:`MAX_VALUES`, by the signs between them."""
+    if sum(map(body.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        raise PageError(url, f"more than {MAX_VALUES} values")
 
 
 def _make_versions(value: object) -> tuple[str, ...] | None:

@@ -60,6 +60,8 @@ DESCRIPTIONS: dict[type[msgspec.Struct], dict[str, str]] = {
         "pages": "false leaves out the pages for people: the top index.html and one for each project.",
         "provenance": "false fetches no provenance objects (PEP 740).",
         "network": "The limits of every request.",
+        "max-removal": "How much one sync may take off the pages: 25 %, or a number of files. The default is 10 %.",
+        "allow-http": "true lets upstreams, the default one too, have http:// URLs.",
     },
     ProjectEntry: {
         "name": "The project, with or without a specifier, or a pattern over upstream's projects.",
@@ -73,6 +75,10 @@ DESCRIPTIONS: dict[type[msgspec.Struct], dict[str, str]] = {
         "username": "The user; use a variable: ${INDEX_USER}.",
         "password": "The password or token; use a variable: ${INDEX_TOKEN}.",
         "projects": "Names and patterns of what comes from here and from nowhere else.",
+        "allow-http": "true lets the URL be an http:// one of another machine.",
+        "ca-file": "A PEM file of CAs that may have signed this host's certificate, beside those of the system.",
+        "client-cert": "A PEM file with the certificate that is shown to this host where it asks for one.",
+        "client-key": "A PEM file with its key, where that is not in the same file.",
     },
     EnvironmentProduct: {
         "python": 'Interpreters: "3.12", "3.13t", "pypy3.10".',
@@ -106,6 +112,7 @@ DESCRIPTIONS: dict[type[msgspec.Struct], dict[str, str]] = {
         "retries": "How often a failed request is made again.",
         "max-page-size": "A larger page is a failure.",
         "max-file-size": "A larger file is a failure.",
+        "ca-file": "A PEM file of CAs that are trusted for every host, beside those of the system.",
     },
 }
 

@@ -20,6 +20,7 @@ from pymirror.spec.part import Part, ReadFile
 from pymirror.spec.rules import read_allow_newer, read_excludes, read_file_rules, read_rules
 from pymirror.spec.schema import Document
 from pymirror.spec.site import last, read_site
+from pymirror.spec.units import DEFAULT_MAX_REMOVAL, MaxRemoval, parse_max_removal
 from pymirror.spec.upstreams import read_network, read_upstreams
 
 R = TypeVar("R")
@@ -59,10 +60,11 @@ def _load(path: Path, reading: Reading, document: Document, files: Files) -> Spe
         filters = read_filters(part, part.document, (), filters)
     locks = [lock for part in parts for lock in files.locks(part)]
     ignore = [text for part in parts for text in part.document.ignore]
+    allow_http = last(parts, "allow-http", lambda part: part.document.allow_http, otherwise=False)
     spec = Spec(
         path=path,
         output=_read_output(parts, main, path.parent, is_whole=is_whole),
-        upstreams=read_upstreams(parts),
+        upstreams=read_upstreams(parts, path.parent, allow_http=allow_http),
         rules=_each(parts, lambda part: read_rules(part, filters)),
         pins=tuple(pin for lock in locks for pin in lock.pins),
         files=_each(parts, read_file_rules),
@@ -70,7 +72,7 @@ def _load(path: Path, reading: Reading, document: Document, files: Files) -> Spe
         excludes=(*_each(parts, read_excludes), *_each(parts, files.block_lists)),
         allow_newer=_each(parts, read_allow_newer),
         filters=filters,
-        network=read_network(parts),
+        network=read_network(parts, path.parent),
         require_hashes=last(parts, "require-hashes", lambda part: part.document.require_hashes, otherwise=True),
         on_upstream_removal=RemovalPolicy(
             last(parts, "on-upstream-removal", lambda part: part.document.on_upstream_removal, otherwise="quarantine")
@@ -79,6 +81,8 @@ def _load(path: Path, reading: Reading, document: Document, files: Files) -> Spe
         site=read_site(parts),
         provenance=last(parts, "provenance", lambda part: part.document.provenance, otherwise=True),
         groups=read_groups(parts, filters),
+        max_removal=last(parts, "max-removal", _read_max_removal, otherwise=DEFAULT_MAX_REMOVAL),
+        allow_http=allow_http,
     )
     if is_whole:
         check_environments(parts)
@@ -98,6 +102,14 @@ def _each(parts: Sequence[Part], read: Callable[[Part], Iterable[R]]) -> tuple[R
 def _read_max_total_size(part: Part) -> int | None:
     value = part.document.max_total_size
     return None if value is None else read_size(part, value, ("max-total-size",))
+
+
+def _read_max_removal(part: Part) -> MaxRemoval:
+    value = part.document.max_removal
+    parsed = parse_max_removal(str(value)) if value is not None else DEFAULT_MAX_REMOVAL
+    if parsed is None:
+        part.add(("max-removal",), "neither a share nor a number of files", 'write "25 %", or 100 for so many files')
+    return parsed or DEFAULT_MAX_REMOVAL
 
 
 def _read_output(parts: Sequence[Part], main: Part, folder: Path, *, is_whole: bool) -> Path:

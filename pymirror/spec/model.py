@@ -15,6 +15,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from pymirror.environment import Environment
+from pymirror.spec.units import DEFAULT_MAX_REMOVAL, MaxRemoval
 
 
 class PackageType(enum.StrEnum):
@@ -269,13 +270,18 @@ class ReleaseRule:
 class Upstream:
     """An index to mirror from. ``projects`` are globs over normalized names; none means every project.
 
-    ``credentials`` are a user and a password; a user without one has it in the keyring, or needs none.
+    ``credentials`` are a user and a password; a user without one has it in the keyring, or needs none. ``ca_file``,
+    ``client_cert`` and ``client_key`` are PEM files for TLS with its host; ``allow_http`` is whether it may do without.
     """
 
     name: str
     url: str
     projects: tuple[str, ...] = ()
     credentials: tuple[str, str | None] | None = field(default=None, repr=False)
+    ca_file: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    allow_http: bool = False
 
     def claims(self, project: NormalizedName) -> bool:
         return any(fnmatchcase(project, pattern) for pattern in self.projects)
@@ -287,7 +293,7 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """Limits of the network; each has a default that suits an ordinary line."""
+    """Limits of the network; each has a default that suits an ordinary line. ``ca_file`` holds for every host."""
 
     connections: int = 32
     connections_per_host: int = 32
@@ -298,6 +304,7 @@ class Network:
     max_redirects: int = 10
     max_page_bytes: int = 128 * 1024 * 1024
     max_file_bytes: int = 16 * 1024**3
+    ca_file: Path | None = None
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -342,6 +349,8 @@ class Spec:
     site: Site = DEFAULT_SITE
     provenance: bool = True
     groups: tuple[Group, ...] = ()
+    max_removal: MaxRemoval = DEFAULT_MAX_REMOVAL
+    allow_http: bool = False
 
     @property
     def wants_dependencies(self) -> bool:

@@ -26,6 +26,10 @@ class UpstreamEntry(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", f
     username: str | None = None
     password: str | None = None
     projects: list[str] = []
+    allow_http: bool | None = None
+    ca_file: str | None = None
+    client_cert: str | None = None
+    client_key: str | None = None
 
 
 class EnvironmentProduct(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
@@ -100,6 +104,7 @@ class NetworkEntry(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", fo
     retries: Annotated[int, msgspec.Meta(ge=0, le=100)] | None = None
     max_page_size: str | int | None = None
     max_file_size: str | int | None = None
+    ca_file: str | None = None
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
@@ -130,6 +135,8 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid
     build_dependencies: bool = True
     require_hashes: bool = True
     on_upstream_removal: Removal = "quarantine"
+    max_removal: str | int | None = None  # 10 %
+    allow_http: bool = False
     public_url: str | None = None
     flat: bool = False
     legacy_json: bool = True

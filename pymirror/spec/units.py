@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 _AMOUNT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*")
 
@@ -37,6 +38,34 @@ def parse_duration(text: str) -> float | None:
 def parse_size(text: str) -> float | None:
     """Bytes in ``text``; a bare number counts bytes. ``None`` where it cannot be read."""
     return _amount(text, _BYTES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaxRemoval:
+    """How many published files one run may take off the pages: so many in any case, and a share of all, in percent."""
+
+    files: int = 5
+    percent: float = 10.0
+
+    def allows(self, removed: int, published: int) -> bool:
+        return removed <= self.files or removed * 100 <= published * self.percent
+
+    def __str__(self) -> str:
+        return f"{self.percent:g} %" if self.percent else f"{self.files}"
+
+
+DEFAULT_MAX_REMOVAL = MaxRemoval()
+
+
+def parse_max_removal(text: str) -> MaxRemoval | None:
+    """``25 %`` is a share, and never fewer than a handful of files; ``100`` is a number of files, and nothing else."""
+    number, sign, rest = text.partition("%")
+    amount = _AMOUNT.fullmatch(number)
+    if amount is None or amount.group(2) or rest.strip():
+        return None
+    if sign:
+        return MaxRemoval(percent=float(amount.group(1))) if float(amount.group(1)) <= 100 else None
+    return MaxRemoval(files=int(amount.group(1)), percent=0.0) if amount.group(1).isdigit() else None
 
 
 def format_size(size: int) -> str:

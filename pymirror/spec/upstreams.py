@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from ipaddress import ip_address
 from math import isfinite
+from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pymirror.spec.document import Path as KeyPath
@@ -14,9 +16,11 @@ from pymirror.spec.part import Part
 from pymirror.spec.schema import UpstreamEntry
 from pymirror.spec.units import parse_duration, parse_size
 
+OPEN = "http, which everyone on the way can read and change"
 
-def read_upstreams(parts: Sequence[Part]) -> tuple[Upstream, ...]:
-    """The entries of ``upstreams`` of all documents."""
+
+def read_upstreams(parts: Sequence[Part], folder: Path, *, allow_http: bool) -> tuple[Upstream, ...]:
+    """The entries of ``upstreams`` of all documents; ``folder`` is the spec's own."""
     upstreams = []
     names: set[str] = set()
     unclaimed = 0
@@ -27,7 +31,7 @@ def read_upstreams(parts: Sequence[Part]) -> tuple[Upstream, ...]:
             if not entry.projects and unclaimed > 1:
                 problem = "a second upstream without projects: it would never be asked"
                 part.add(path, problem, "say with projects: what comes from it")
-            upstream = _read_upstream(part, entry, path)
+            upstream = _read_upstream(part, entry, path, folder, allow_http=allow_http)
             if upstream is None:
                 continue
             if upstream.name in names:
@@ -37,7 +41,9 @@ def read_upstreams(parts: Sequence[Part]) -> tuple[Upstream, ...]:
     return tuple(upstreams)
 
 
-def _read_upstream(part: Part, entry: UpstreamEntry, path: KeyPath) -> Upstream | None:
+def _read_upstream(
+    part: Part, entry: UpstreamEntry, path: KeyPath, folder: Path, *, allow_http: bool
+) -> Upstream | None:
     upstream = parse_upstream_url(entry.url, name=entry.name)
     if upstream is None:
         # The URL may hold a credential, so no message repeats it.
@@ -47,8 +53,49 @@ def _read_upstream(part: Part, entry: UpstreamEntry, path: KeyPath) -> Upstream 
         part.add((*path, "password"), "a password without a username", "add username:")
     if entry.username is not None:
         upstream = replace(upstream, credentials=(entry.username, entry.password))
+    upstream = replace(
+        upstream,
+        allow_http=allow_http if entry.allow_http is None else entry.allow_http,
+        ca_file=_path(part, entry.ca_file, (*path, "ca-file"), folder),
+        client_cert=_path(part, entry.client_cert, (*path, "client-cert"), folder),
+        client_key=_path(part, entry.client_key, (*path, "client-key"), folder),
+    )
+    if is_open(upstream):
+        part.add((*path, "url"), OPEN, "use https, or add allow-http: true where nobody can listen or meddle")
+    if entry.client_key is not None and entry.client_cert is None:
+        part.add((*path, "client-key"), "a key without a certificate", "add client-cert:")
     patterns = (part.pattern(text, (*path, "projects", i)) for i, text in enumerate(entry.projects))
     return replace(upstream, projects=tuple(pattern for pattern in patterns if pattern))
+
+
+def is_open(upstream: Upstream) -> bool:
+    """Whether what goes to ``upstream``, and what comes from it, could be read and changed on the way."""
+    parts = urlsplit(upstream.url)
+    return parts.scheme == "http" and not upstream.allow_http and not _is_loopback(parts.hostname or "")
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether ``host`` is this machine, by its name alone (RFC 6761, 6.3) or its address."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _path(part: Part, text: str | None, path: KeyPath, folder: Path) -> Path | None:
+    """A file that the document names, which is read when it is needed."""
+    if text is None:
+        return None
+    if not text.strip() or "\0" in text:
+        part.add(path, "names no file")
+        return None
+    try:
+        return folder / part.folder / Path(text).expanduser()
+    except RuntimeError:
+        part.add(path, f"{quote(text)} names the home of a user who has none")
+        return None
 
 
 def parse_upstream_url(text: str, *, name: str | None = None) -> Upstream | None:
@@ -75,8 +122,10 @@ def parse_upstream_url(text: str, *, name: str | None = None) -> Upstream | None
     )
 
 
-def read_network(parts: Iterable[Part]) -> Network:
-    """The limits under ``network``; each key of a later document goes before that of an earlier one."""
+def read_network(parts: Iterable[Part], folder: Path) -> Network:
+    """What is under ``network``; each key of a later document goes before that of an earlier one. ``folder`` is the
+    spec's own.
+    """
     network = Network()
     connections_per_host: int | None = None
     for part in parts:
@@ -92,6 +141,7 @@ def read_network(parts: Iterable[Part]) -> Network:
             retries=network.retries if given.retries is None else given.retries,
             max_page_bytes=_size(part, "max-page-size", given.max_page_size, network.max_page_bytes),
             max_file_bytes=_size(part, "max-file-size", given.max_file_size, network.max_file_bytes),
+            ca_file=_path(part, given.ca_file, ("network", "ca-file"), folder) or network.ca_file,
         )
         connections_per_host = given.connections_per_host or connections_per_host
     return replace(network, connections_per_host=connections_per_host or network.connections)

@@ -5,10 +5,20 @@ Names are the ``/``-separated paths of :mod:`pymirror.layout`. Every failure is 
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from pymirror.errors import StorageError
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def is_full(error: StorageError) -> bool:
+    """Whether there was no room: what only removes files may go on."""
+    return error.code in _FULL
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """A folder of this machine.
 
 Durability: a file is synced before it is renamed; the folders that changed are synced together, before the pages that
-point into them are switched. Modes are 0644 and 0755 whatever the umask; the private folder is 0700.
+point into them are switched. Modes are 0644 and 0755 whatever the umask; the private folder is 0700. Disks that have
+no modes, links or times of their own (exFAT, SMB) do without.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import ctypes
 import errno
 import os
 import shutil
+import stat
 import sys
 import threading
 from collections.abc import Iterable, Iterator
@@ -29,7 +31,8 @@ _STAYING = (POOL, SIMPLE, PRIVATE)  # which are there though they be empty
 
 _RENAME_EXCHANGE = 2  # Linux renameat2(2), and macOS renameatx_np(2) as RENAME_SWAP
 _AT_FDCWD = -100 if sys.platform == "linux" else -2
-_CANNOT_EXCHANGE = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.EXDEV})
+_UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM})
+_CANNOT_EXCHANGE = _UNSUPPORTED | {errno.EXDEV}
 
 
 class LocalStorage:
@@ -83,7 +86,9 @@ class LocalStorage:
         temporary = self.temporary(f"{TEMPORARY}/{os.getpid()}-{next(self._serial)}")
         try:
             with _translated(self.root / name):
-                with temporary.open("wb") as file:
+                # A killed run may have left a further name of a published file there: it is never written into.
+                temporary.unlink(missing_ok=True)
+                with temporary.open("xb") as file:
                     file.writelines([data] if isinstance(data, bytes) else data)
                 if newer_than is not None:
                     _renew_time(temporary, self.root / newer_than)
@@ -95,7 +100,9 @@ class LocalStorage:
     def append(self, name: str, data: bytes) -> None:
         path = self.temporary(name)
         with _translated(path), path.open("ab", buffering=0) as file:
-            file.write(data)
+            rest = memoryview(data)
+            while rest:  # a disk that becomes full takes a part, and refuses only what comes next
+                rest = rest[file.write(rest) :]
         self._touch(path)
 
     def remove(self, name: str) -> None:
@@ -148,12 +155,17 @@ class LocalStorage:
     def adopt(self, temporary: Path, name: str) -> Stat:
         path = self.root / name
         with _translated(path):
-            temporary.chmod(_FILE_MODE)
-            _sync_file(temporary)
+            _set_mode(temporary, _FILE_MODE)
+            try:
+                _sync_file(temporary)
+            except OSError:
+                # The system takes the pages that it could not write for written: nobody may go on with this file.
+                temporary.unlink()
+                raise
             self._make_folder(path.parent)
             _renew_time(temporary, path)
             _make_room(path)
-            temporary.replace(path)
+            _move(temporary, path)
             self._touch(path.parent)
             found = path.stat()
         return Stat(found.st_size, found.st_mtime_ns)
@@ -168,7 +180,7 @@ class LocalStorage:
             try:
                 if _link(self.root / source, path, temporary):
                     _make_room(path)
-                    temporary.replace(path)
+                    _move(temporary, path)
             finally:
                 temporary.unlink(missing_ok=True)
             self._touch(path.parent)
@@ -213,20 +225,22 @@ class LocalStorage:
 
     def _make_folder(self, folder: Path) -> None:
         """``folder`` and its parents, with the modes that a web server needs whatever the umask is."""
+        mode = _PRIVATE_MODE if folder == self.root / PRIVATE else _FOLDER_MODE
         if folder.is_dir():
+            if mode == _PRIVATE_MODE and stat.S_IMODE(folder.stat().st_mode) != mode:
+                _set_mode(folder, mode)  # as it is after a copy of the tree
             return
         self._make_folder(folder.parent)
-        private = folder == self.root / PRIVATE
         # Damage within the tree gives way. What stands at its top, or above it, may be a file of the user's own.
         if self.root in folder.parent.parents and folder.is_file():
             folder.unlink()
         try:
-            folder.mkdir()
+            folder.mkdir(mode)
         except FileExistsError:
             if folder.is_dir():
                 return  # another thread was first
             raise
-        folder.chmod(_PRIVATE_MODE if private else _FOLDER_MODE)
+        _set_mode(folder, mode)
         self._touch(folder.parent)
 
 
@@ -240,6 +254,7 @@ def _link(source: Path, path: Path, temporary: Path) -> bool:
     """Makes ``path`` a further name of ``source`` where it is free; else ``temporary`` becomes one, or a whole and
     durable copy where there are no links. Whether it is ``temporary`` that was made.
     """
+    temporary.unlink(missing_ok=True)  # what a killed run left may be a name of a published file
     for target in (path, temporary):
         try:
             os.link(source, target)
@@ -250,9 +265,41 @@ def _link(source: Path, path: Path, temporary: Path) -> bool:
                 raise
             break  # exFAT, SMB, too many links
         return target == temporary
-    shutil.copy2(source, temporary)
+    shutil.copyfile(source, temporary)
+    _set_mode(temporary, _FILE_MODE)
+    times = source.stat()
+    _set_time(temporary, times.st_mtime_ns)
     _sync_file(temporary)
     return True
+
+
+def _move(temporary: Path, path: Path) -> None:
+    """Gives ``temporary`` the name ``path`` in one step."""
+    try:
+        temporary.replace(path)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        problem = f"it is on another disk than {temporary.parent}; the folder of the mirror must be on one disk"
+        raise OSError(error.errno, problem, str(path)) from error
+
+
+def _set_mode(path: Path, mode: int) -> None:
+    """What belongs to another user, or lies on a disk without modes, keeps what it has."""
+    try:
+        path.chmod(mode)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+
+
+def _set_time(path: Path, mtime_ns: int) -> None:
+    """The same for the time."""
+    try:
+        os.utime(path, ns=(mtime_ns, mtime_ns))
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
 
 
 def _renew_time(temporary: Path, path: Path) -> None:
@@ -268,8 +315,7 @@ def _renew_time(temporary: Path, path: Path) -> None:
     second = 1_000_000_000
     new = temporary.stat().st_mtime_ns
     if new // second <= old // second:
-        later = (old // second + 1) * second
-        os.utime(temporary, ns=(later, later))
+        _set_time(temporary, (old // second + 1) * second)
 
 
 def _sync_file(path: Path) -> None:

@@ -64,13 +64,13 @@ def list_withdrawn(
     previous: Snapshot,
     removed: Iterable[tuple[str, str]],
     versions: Iterable[tuple[str, str]],
-    listed: Container[tuple[str, str]],
+    superseded: Container[tuple[str, str]],
 ) -> tuple[tuple[str, str], ...]:
     """Those of ``removed``, (project, file name), that no newer release takes the place of.
 
-    ``versions`` are (project, version) of all that there will be, and ``listed`` (project, file name) of what upstream
-    still has. What ``keep-latest`` passes over for a release that was not there before is no loss; what upstream drops
-    is one, whatever it adds.
+    ``versions`` are (project, version) of all that there will be, and ``superseded`` (project, file name) of what
+    upstream still has and only newer releases push out. Where such a one was not there before, that is no loss; what
+    upstream drops, or another rule leaves out, is one whatever else comes in.
     """
     before = {(project, file.filename): Version(file.version) for project, file in previous.files()}
     known = {(project, version) for (project, _), version in before.items()}
@@ -82,7 +82,7 @@ def list_withdrawn(
     return tuple(
         (project, filename)
         for project, filename in removed
-        if project not in newest or newest[project] < before[project, filename] or (project, filename) not in listed
+        if project not in newest or newest[project] < before[project, filename] or (project, filename) not in superseded
     )
 
 

@@ -155,8 +155,8 @@ class Pool:
             check_filename(filename)
         except UnsafeNameError:
             return None
-        if stat is None:
-            return None
+        if stat is None or self._storage.local_path(path).is_symlink():
+            return None  # what a link leads to may change or go at any time
         try:
             sha256, blake2b = hash_file(self._storage.local_path(path))
         except StorageError:

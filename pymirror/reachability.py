@@ -16,10 +16,11 @@ from pymirror.errors import UnansweredError, UnreachableError
 from pymirror.workers import Stop
 
 MAX_UNANSWERED = 8
-"""So many requests in a row, each with all its retries, must go without any answer until a server is given up."""
+"""So many requests in a row, each with all its retries, must go without any answer until a server is given up.
 
-MAX_UNANSWERED_ALIVE = 32
-"""The same of a server that did answer in this run: some of its pages may be what breaks it."""
+One that did answer in this run is not: some of its pages may be what breaks it, or it starts anew, and what is queued
+would be lost though it is back in seconds.
+"""
 
 PAUSE_SECONDS = 60.0
 """A server that was given up is tried again by one request then; until it answers, this is all that it is asked."""
@@ -37,7 +38,7 @@ class _Server:
 
     @property
     def is_given_up(self) -> bool:
-        return self.unanswered >= (MAX_UNANSWERED_ALIVE if self.has_answered else MAX_UNANSWERED)
+        return not self.has_answered and self.unanswered >= MAX_UNANSWERED
 
 
 class Reachability:

@@ -178,16 +178,28 @@ def list_lost(spec: Spec, selections: Iterable[Selection], previous: Iterable[Sn
     be read, or a file of theirs was refused.
     """
     judged = {selection.project: selection for selection in selections}
-    known = [NormalizedName(project.name) for project in previous]
+    before = list(previous)
+    known = [NormalizedName(project.name) for project in before]
+    published = {file.filename for project in before for file in project.files}
     lost = set()
     for rule in spec.rules:
         if rule.filters.dependencies is DependencyPolicy.NONE:
             continue
+        if not Fit(rule.filters.environments, rule.marker).every:
+            continue  # nothing is asked of it anywhere
         wanted = [name for name in known if fnmatchcase(name, rule.pattern)] if rule.is_glob else [rule.pattern]
-        lost |= {
-            str(name) for name in wanted if (selection := judged.get(NormalizedName(name))) is None or selection.refused
-        }
+        lost |= {str(name) for name in wanted if _is_lost(judged.get(NormalizedName(name)), published)}
     return lost
+
+
+def _is_lost(selection: Selection | None, published: Collection[str]) -> bool:
+    """Whether there is no page, or a file was refused that is published and stays, or that would be the root."""
+    if selection is None:
+        return True
+    newest = max((chosen.version for chosen in selection.chosen), default=None)
+    return any(
+        newest is None or refused.version >= newest or refused.filename in published for refused in selection.refused
+    )
 
 
 def _base(root: str) -> str:

@@ -66,7 +66,7 @@ def test_it_is_a_finding_when_only_uv_says_that_it_installs(bench: Bench) -> Non
     bench.index.add("lib", "1.0")
     report = bench.check(f"{ONE}\nprojects: [app]")
     assert _kinds(report) == [FindingKind.MISSING, FindingKind.DIFFERENCE]
-    assert "uv says that app===1.0 installs" in find(report, "app").findings[1].problem
+    assert "uv says that app==1.0 installs" in find(report, "app").findings[1].problem
     assert int(report.exit_code) == 5
 
 
@@ -75,7 +75,7 @@ def test_it_is_a_finding_when_only_uv_refuses(bench: Bench) -> None:
     report = bench.check(f"{ONE}\nprojects: [app]")
     assert _kinds(report) == [FindingKind.DIFFERENCE]
     (finding,) = find(report, "app").findings
-    assert finding.problem.startswith("uv says that app===1.0 does not install: ")
+    assert finding.problem.startswith("uv says that app==1.0 does not install: ")
     assert find(report, "app").installs
     assert int(report.exit_code) == 5
 
@@ -203,9 +203,9 @@ def test_nothing_of_an_sdist_runs_when_it_is_judged(program: str, index: MadeInd
         def ask(*requirements: str, judge: UvJudge = uv) -> Verdict:
             return judge.ask(UvQuestion(requirements=requirements, environment=ENVIRONMENT)).verdict
 
-        assert ask("app===1.0") is Verdict.REFUSES  # before it is told
+        assert ask("app==1.0") is Verdict.REFUSES  # before it is told
         uv.tell(ENVIRONMENT, told, projects=[app, other, NormalizedName("tool")])
-        assert ask("app===1.0", "tool") is Verdict.INSTALLS
+        assert ask("app==1.0", "tool") is Verdict.INSTALLS
         assert ask("app===2.0") is Verdict.REFUSES  # a release that it was not told of
         assert ask("other===1.0") is Verdict.REFUSES  # a project that it was not told of
         assert ask("tool") is Verdict.INSTALLS

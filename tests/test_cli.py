@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 import termios
@@ -343,3 +344,27 @@ def test_the_exit_code_is_one_of_ours_when_nobody_reads_anything(published: Mirr
     done = _run_without_reader(published, *arguments.split(), has_stderr=False)
 
     assert done.returncode in (0, 1)
+
+
+def test_an_interrupt_leaves_no_traceback_while_the_modules_are_read(environ: dict[str, str]) -> None:
+    """A KeyboardInterrupt that nobody catches yet would be Python's own traceback."""
+    program = """if True:
+        import signal, sys
+        from importlib.abc import MetaPathFinder
+
+        class Interrupting(MetaPathFinder):
+            def find_spec(self, name, path, target=None):
+                if name == "click":
+                    signal.raise_signal(signal.SIGINT)
+
+        sys.meta_path.insert(0, Interrupting())
+        from importlib.metadata import entry_points
+        (script,) = entry_points(group="console_scripts", name="pymirror")
+        script.load()()
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert done.returncode == -signal.SIGINT
+    assert done.stderr == ""

@@ -397,6 +397,38 @@ def test_yanked_files_are_left_out_when_others_of_the_release_are_not(index: Loc
     assert mirror.filenames("lib") == ["lib-1.0.tar.gz"]
 
 
+def test_a_typo_is_a_loss_though_a_newer_release_comes_in(index: LocalIndex, mirror: Mirror) -> None:
+    for number in range(1, 13):
+        index.add(make_wheel("demo", f"{number}.0"))
+    mirror.write_spec(index, "projects: [demo]")
+    mirror.sync()
+    index.add(make_wheel("demo", "13.0"))
+    mirror.write_spec(index, "projects: [demo >=13]")
+    mirror.sync(code=4)
+
+
+def test_what_a_moot_rule_needed_leaves(index: LocalIndex, mirror: Mirror) -> None:
+    add(index, "app", "1.0", "lib")
+    add(index, "lib", "1.0")
+    add(index, "other", "1.0")
+    mirror.write_spec(index, f"{LINUX}\ndependencies: true\nprojects: [app, other]")
+    mirror.sync()
+    mirror.write_spec(index, f"{LINUX}\ndependencies: true\nprojects: ['app ; sys_platform == \"win32\"', other]")
+    mirror.sync("--allow-shrink")
+    assert mirror.projects() == ["other"]
+
+
+def test_old_dependencies_leave_when_only_an_old_file_of_the_root_is_refused(index: LocalIndex, mirror: Mirror) -> None:
+    add(index, "app", "1.0").hashes.clear()
+    add(index, "app", "2.0", "lib")
+    add(index, "lib", "1.0")
+    mirror.write_spec(index, f"{LINUX}\ndependencies: true\nprojects: [app]")
+    mirror.sync(code=1)
+    add(index, "lib", "2.0")
+    mirror.sync(code=1)
+    assert versions(mirror)["lib"] == ["2.0"]
+
+
 # ── where the metadata come from ────────────────────────────────────────────────────────────────────
 
 

@@ -451,7 +451,7 @@ def test_an_upstream_is_asked_on_when_it_answers_again(index: LocalIndex, mirror
     assert run.err.count("does not answer") == 1
 
 
-def test_an_upstream_is_given_up_later_when_it_did_answer(index: LocalIndex, mirror: Mirror) -> None:
+def test_an_upstream_is_not_given_up_when_it_did_answer(index: LocalIndex, mirror: Mirror) -> None:
     names = [f"p{number}" for number in range(10, 60)]
     index.add(make_sdist("p10", "1.0"))
     for name in names[1:]:
@@ -460,11 +460,10 @@ def test_an_upstream_is_given_up_later_when_it_did_answer(index: LocalIndex, mir
 
     mirror.sync(code=1)
 
-    assert len(index.requests("/simple/")) == 1 + 32 + 1
+    assert len(index.requests("/simple/")) == len(names)
 
 
 def test_files_are_fetched_when_pages_break_the_connection_again_and_again(index: LocalIndex, mirror: Mirror) -> None:
-    """What failed before tells nothing of the server, so the first file is tried."""
     names = [f"p{number}" for number in range(10, 60)]
     for name in names:
         index.add(make_sdist(name, "1.0"))
@@ -472,9 +471,8 @@ def test_files_are_fetched_when_pages_break_the_connection_again_and_again(index
         index.fail_always(f"/simple/{name}/", Answer(raw=()))
     mirror.write_spec(index, f"projects: [{', '.join(names)}]", network="retries: 1, connections: 50")
 
-    run = mirror.sync(code=1)
+    mirror.sync(code=1)
 
-    assert "does not answer" in run.err
     assert mirror.projects() == names[:2]
 
 

@@ -417,3 +417,17 @@ def test_a_changed_page_is_newer_when_the_clock_was_set_back(index: LocalIndex, 
     changed = [page for page in pages if page.exists() and page.read_bytes() != before[page]]
     assert len(changed) > 4
     assert all(page.stat().st_mtime_ns // 10**9 > ahead // 10**9 for page in changed)
+
+
+def test_a_link_is_no_file_of_the_pool_when_it_leads_to_the_right_bytes(index: LocalIndex, mirror: Mirror) -> None:
+    index.add(make_wheel("demo", "1.0"))
+    mirror.write_spec(index, "projects: [demo]")
+    mirror.sync()
+    before = mirror.published()
+    path = mirror.find("demo-1.0-py3-none-any.whl")
+    moved = mirror.folder / "elsewhere.whl"
+    path.rename(moved)
+    path.symlink_to(moved)
+    mirror.sync()
+    assert not path.is_symlink()
+    assert mirror.published() == before

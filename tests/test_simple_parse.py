@@ -276,6 +276,10 @@ def test_make_hashes_is_in_order_and_knows_what_python_guarantees_when_given_any
         ('data-yanked="broken"', "broken"),
         ('DATA-YANKED="broken"', "broken"),
         ('data-yanked="&lt;b&gt; &amp;quot; &quot;q&quot; &#39;s&#39; caf&eacute;"', "<b> &quot; \"q\" 's' caf\xe9"),
+        (
+            'data-yanked="&#1114111;&#xfdd0;&#128;&#0;&#xD800;&#99999999999999999999;&#65"',
+            "\U0010ffff\ufdd0€\ufffd\ufffd\ufffdA",
+        ),
         ('data-yanked="two\nlines"', "two\nlines"),
         ('data-yanked="false"', "false"),
     ],

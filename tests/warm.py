@@ -124,7 +124,8 @@ class _Interpreter:
             try:
                 code = int(self._receive(timeout))
             except TimeoutError:
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it may have ended this very moment
+                    os.kill(pid, signal.SIGKILL)
                 raise subprocess.TimeoutExpired(order["arguments"], timeout) from None
         return subprocess.CompletedProcess(order["arguments"], code, out.result(), err.result())
 

@@ -22,7 +22,7 @@ from pymirror.metadata_source import Obtain
 from pymirror.plan import Failure, Plan, PoolFile, PoolKey, list_published, make_plan, plan_projects
 from pymirror.pool import Pool
 from pymirror.quarantine import Quarantine
-from pymirror.selection import Demands, Selection, is_moot
+from pymirror.selection import Demands, Reason, Selection, is_moot
 from pymirror.simple.model import Hashes, ProjectDetail
 from pymirror.snapshot import EMPTY, Snapshot, SnapshotFile
 from pymirror.spec.model import Spec
@@ -55,11 +55,6 @@ class Found:
             }
             page.learn(told, remember=True)
 
-    def list_files(self) -> set[tuple[str, str]]:
-        """(project, file name) of everything that upstream lists."""
-        pages = [*self.pages, *self.others.values()]
-        return {(page.wants.project, file.filename) for page in pages for file in page.fetched.detail.files}
-
     def remember(self) -> None:
         """Keeps what is new of the pages."""
         for page in [*self.pages, *self.others.values()]:
@@ -79,6 +74,24 @@ class Decision:
     plan: Plan
     closed: Closed
     dependencies: Dependencies
+
+    def list_superseded(self) -> set[tuple[str, str]]:
+        """(project, file name) of what upstream lists, and what only releases that are newer, or suffice, leave out."""
+        found: set[tuple[str, str]] = {
+            (selection.project, item.filename)
+            for selection in self.selections
+            for item in selection.excluded
+            if item.reason in (Reason.NOT_LATEST, Reason.HAS_WHEELS)
+        }
+        judged = {selection.project: selection for selection in self.selections if selection.is_dependency}
+        for page in [*self.found.pages, *self.found.others.values()]:
+            selection = judged.get(page.wants.project)
+            if selection is not None:  # of which nobody asks for more than what is needed
+                wanted = {item.filename for item in selection.excluded}
+                wanted |= {item.filename for item in selection.refused}
+                names = (file.filename for file in page.fetched.detail.files)
+                found |= {(selection.project, name) for name in names if name not in wanted}
+        return found
 
 
 def decide(spec: Spec, ports: Ports, asking: Asking, *, pool: Pool, obtain: Obtain, write: bool) -> Decision:

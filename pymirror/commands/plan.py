@@ -47,7 +47,7 @@ def _find_refusals(spec: Spec, decision: Decision, snapshot: Snapshot, differenc
     there = [(project, file.version) for project, file in snapshot.files()]
     for removed in (decision.plan.removed, difference.removed):
         try:
-            withdrawn = list_withdrawn(decision.previous, removed, there, decision.found.list_files())
+            withdrawn = list_withdrawn(decision.previous, removed, there, decision.list_superseded())
             check_shrink(decision.previous, withdrawn, spec.max_removal)
         except ShrinkError as error:
             yield f"{error}; where it is meant, run it with --allow-shrink, or set max-removal"

@@ -58,7 +58,7 @@ def _sync(spec: Spec, ports: Ports, asking: Asking, *, allow_shrink: bool) -> Sy
     while True:
         if not allow_shrink:
             planned = ((p.name, f.version) for p in decision.plan.projects for f in p.files if not f.is_refused)
-            withdrawn = list_withdrawn(decision.previous, decision.plan.removed, planned, decision.found.list_files())
+            withdrawn = list_withdrawn(decision.previous, decision.plan.removed, planned, decision.list_superseded())
             check_shrink(decision.previous, withdrawn, spec.max_removal)
             _check_clock(ports, decision)
         new = _fetch(spec, ports, decision, downloader, downloads)
@@ -162,7 +162,7 @@ def _publish(
     difference = diff_snapshots(decision.previous, snapshot)
     if not allow_shrink:
         there = ((project, file.version) for project, file in snapshot.files())
-        withdrawn = list_withdrawn(decision.previous, difference.removed, there, decision.found.list_files())
+        withdrawn = list_withdrawn(decision.previous, difference.removed, there, decision.list_superseded())
         check_shrink(decision.previous, withdrawn, spec.max_removal)
     check_published_size(snapshot, spec.max_total_size)
     quarantine = Quarantine(ports.storage)
@@ -193,16 +193,10 @@ def _publish(
 
 def _list_superseded(decision: Decision, demands: Demands) -> Iterator[tuple[str, str]]:
     """The published files, as (project, file name), that leave for no fault of theirs: others are newer, or suffice."""
-    removed = set(decision.plan.removed)
-    refused = {
-        (selection.project, item.filename)
-        for selection in decision.selections
-        for item in selection.excluded
-        if item.reason not in (Reason.NOT_LATEST, Reason.HAS_WHEELS)
-    }
+    removed = set(decision.plan.removed) & decision.list_superseded()
     for project, file in decision.previous.files():
         key = (project, file.filename)
-        if key not in removed or key in refused or (file.sha256, file.filename) not in decision.held:
+        if key not in removed or (file.sha256, file.filename) not in decision.held:
             continue
         excludes = demands.of(canonicalize_name(project)).excludes
         if not any(rule.matches(file.filename, Version(file.version)) for rule in excludes):

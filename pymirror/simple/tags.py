@@ -132,5 +132,13 @@ def _replace_reference(match: re.Match[str]) -> str:
     """As in text, but ``&copy=1`` and ``&copyright`` are part of an address, and no signs."""
     whole, name, follower = match[0], match[1], match[2]
     if name is None:
-        return unescape(whole)
+        return _replace_number(whole)
     return html5.get(whole[1:] if follower == ";" else "" if follower == "=" else name, whole)
+
+
+def _replace_number(reference: str) -> str:
+    """The standard library's leaves out what is no character, which a browser keeps."""
+    digits = reference.strip("&#;")
+    number = int(digits[1:], 16) if digits[:1] in ("x", "X") else int(digits[:9])
+    is_plain = 0 < number <= 0x10FFFF and not 0x80 <= number < 0xA0 and not 0xD800 <= number < 0xE000
+    return chr(number) if is_plain else unescape(reference)

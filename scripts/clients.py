@@ -57,7 +57,7 @@ def install() -> None:
             continue
         sys.stderr.write(f"{client.folder.relative_to(ROOT)}: {', '.join(client.requires)}\n")
         shutil.rmtree(client.folder, ignore_errors=True)
-        base = (uv, "--no-config", "--quiet")
+        base = (uv, "--no-config", "--system-certs", "--quiet")  # trusting whom pip trusts
         _run(*base, "venv", "--no-project", "--python", sys.executable, str(client.folder))
         _run(*base, "pip", "install", "--python", str(client.folder), *client.requires)
         (client.folder / "stamp").write_text(client.stamp, encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import random
 import re
@@ -218,11 +219,10 @@ def test_a_signal_ends_the_run_when_descriptions_are_made(index: LocalIndex, mir
 def _wait_for_child(process: subprocess.Popen[str]) -> list[str]:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and process.poll() is None:
-        children = [
-            child
-            for task in Path(f"/proc/{process.pid}/task").iterdir()
-            for child in (task / "children").read_text().split()
-        ]
+        children: list[str] = []
+        for task in Path(f"/proc/{process.pid}/task").iterdir():
+            with contextlib.suppress(OSError):  # a thread may end meanwhile
+                children += (task / "children").read_text().split()
         if children:
             return children
         time.sleep(0.01)

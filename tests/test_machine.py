@@ -28,6 +28,7 @@ from tests.conftest import Mirror
 from tests.crash import assert_whole, every, make_change, make_ports, prune_here, sync_here
 from tests.faulty_storage import CALLS, WRITES, Failing, Recording, watched
 from tests.index import Gate, LocalIndex
+from tests.servers import for_others
 from tests.test_provenance import make_provenance
 
 CODES = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE)
@@ -217,7 +218,7 @@ main()
     done = subprocess.run(
         [sys.executable, "-c", program, "sync"],
         cwd=mirror.folder,
-        env=mirror.environ,
+        env=for_others(mirror.environ),  # coverage could not write its own files either
         capture_output=True,
         text=True,
         check=False,

@@ -79,11 +79,14 @@ class Alarm:
         self._heard.set()
 
     def _insist(self, reader: socket.socket) -> None:
+        main = threading.main_thread().ident
         with reader:
             number = reader.recv(1)
-        main = threading.main_thread().ident
-        while number and main is not None and not self._heard.wait(self._PERIOD_SECONDS):
-            signal.pthread_kill(main, number[0])
+            while number and main is not None and not self._heard.wait(self._PERIOD_SECONDS):
+                signal.pthread_kill(main, number[0])
+            # Until the writer is closed: a second signal would complain, with a traceback, of an end that is gone.
+            while reader.recv(64):
+                pass
 
 
 class Watchdog:

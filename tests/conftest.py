@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import subprocess
@@ -21,10 +22,25 @@ from tests.index import LocalIndex
 _KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def interpreters() -> Iterator[None]:
+    """Those that run the command; their coverage is there when that of the tests is added up."""
+    warm.measure()
+    yield
+    warm.end()
+
+
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Folders that no test has seen. Most tests need no `tmp_path`, which takes longer the more there are."""
+    folder = tmp_path_factory.mktemp("homes")
+    return (folder / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def environ(homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """An environment as on a fresh machine: an empty HOME, no settings of pip, uv, proxies or certificates."""
-    home = tmp_path / "home"
+    home = next(homes)
     home.mkdir()
     clean = {name: os.environ[name] for name in os.environ if name in _KEPT_VARIABLES or name.startswith("COVERAGE_")}
     clean |= {"HOME": str(home), "PIP_CONFIG_FILE": os.devnull, "NO_COLOR": "1"}

@@ -46,6 +46,7 @@ _page = st.fixed_dictionaries(
 @pytest.mark.parametrize("name", TARGETS)
 @_SETTINGS
 @given(data=st.binary(max_size=200))
+@pytest.mark.no_cover
 def test_nothing_else_is_raised_when_bytes_are_read(name: str, data: bytes) -> None:
     TARGETS[name](data)
 
@@ -53,6 +54,7 @@ def test_nothing_else_is_raised_when_bytes_are_read(name: str, data: bytes) -> N
 @pytest.mark.parametrize("name", ["html", "lists"])
 @_SETTINGS
 @given(text=_html)
+@pytest.mark.no_cover
 def test_nothing_else_is_raised_when_markup_is_read(name: str, text: str) -> None:
     TARGETS[name](text.encode())
 
@@ -60,12 +62,14 @@ def test_nothing_else_is_raised_when_markup_is_read(name: str, text: str) -> Non
 @pytest.mark.parametrize("name", ["json", "lists", "legacy"])
 @_SETTINGS
 @given(page=_page)
+@pytest.mark.no_cover
 def test_nothing_else_is_raised_when_a_page_has_odd_values(name: str, page: dict[str, Any]) -> None:
     TARGETS[name](json.dumps(page).encode())
 
 
 @_SETTINGS
 @given(text=_html, cut=st.integers(0, 200))
+@pytest.mark.no_cover
 def test_the_first_tags_are_the_same_when_a_page_is_cut(text: str, cut: int) -> None:
     """What was read of the beginning does not change by what follows it, but for a tag that was not over."""
     wanted = {"a": frozenset({"href"})}.get
@@ -90,6 +94,7 @@ class _Anchors(HTMLParser):
         st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), max_size=12), max_size=4
     )
 )
+@pytest.mark.no_cover
 def test_addresses_come_back_when_they_were_written_by_another(anchors: list[str]) -> None:
     text = "<!DOCTYPE html><html><body>" + "".join(f'<a href="{escape(href)}">x</a><br>\n' for href in anchors)
     other = _Anchors()

@@ -78,6 +78,7 @@ def to_toml(value: object) -> str:
 @pytest.mark.parametrize("file", NAMES)
 @given(data=st.binary(max_size=200))
 @settings(max_examples=40, deadline=None)
+@pytest.mark.no_cover
 def test_nothing_is_raised_when_a_file_holds_any_bytes(file: str, data: bytes) -> None:
     read(data, file)
     read(data, "unknown")
@@ -86,6 +87,7 @@ def test_nothing_is_raised_when_a_file_holds_any_bytes(file: str, data: bytes) -
 @pytest.mark.parametrize("file", NAMES)
 @given(data=st.data())
 @settings(max_examples=60, deadline=None)
+@pytest.mark.no_cover
 def test_nothing_is_raised_when_a_lock_is_bent(file: str, data: st.DataObject) -> None:
     original = FOLDER.joinpath(FIXTURES[file]).read_bytes()
     start = data.draw(st.integers(0, len(original)))
@@ -101,6 +103,7 @@ def test_nothing_is_raised_when_a_lock_is_bent(file: str, data: st.DataObject) -
 @pytest.mark.parametrize("file", ["uv.lock", "poetry.lock", "pdm.lock", "pylock.toml"])
 @given(top=entries, packages=st.lists(entries, max_size=3))
 @settings(max_examples=80, deadline=None)
+@pytest.mark.no_cover
 def test_nothing_is_raised_when_the_types_of_tables_are_wrong(
     file: str, top: dict[str, object], packages: list[dict[str, object]]
 ) -> None:
@@ -123,6 +126,7 @@ def test_nothing_is_raised_when_the_types_of_tables_are_wrong(
     )
 )
 @settings(max_examples=80, deadline=None)
+@pytest.mark.no_cover
 def test_nothing_is_raised_when_the_types_of_a_pipfile_lock_are_wrong(sections: dict[str, object]) -> None:
     read(json.dumps({"_meta": {"pipfile-spec": 6}, **sections}).encode(), "Pipfile.lock")
 
@@ -139,6 +143,7 @@ def test_nothing_is_raised_when_the_types_of_a_pipfile_lock_are_wrong(sections: 
     ),
 )
 @settings(max_examples=80, deadline=None)
+@pytest.mark.no_cover
 def test_nothing_is_raised_when_files_name_each_other(lines: list[str], others: list[str]) -> None:
     data = "\n".join(lines).encode()
     nested = "\n".join(others).encode()
@@ -175,6 +180,7 @@ def make_lock(file: str, count: int) -> bytes:
 
 
 @pytest.mark.parametrize("file", NAMES)
+@pytest.mark.no_cover
 def test_the_time_grows_with_the_size_when_a_lock_is_large(file: str) -> None:
     def seconds(count: int) -> float:
         data = make_lock(file, count)
@@ -210,6 +216,7 @@ def test_the_time_grows_with_the_size_when_a_lock_is_large(file: str) -> None:
         ("demo.txt", b"demo==1\n" + b"  # via\n" * 20_000),
     ],
 )
+@pytest.mark.no_cover
 def test_a_hostile_file_is_read_in_seconds_when_it_is_large(file: str, data: bytes) -> None:
     start = time.perf_counter()
     read(data, file)

@@ -20,6 +20,7 @@ import pytest
 from tests.archives import make_metadata, make_sdist, make_wheel
 from tests.conftest import Mirror
 from tests.index import JSON_TYPE, Answer, Entry, LocalIndex
+from tests.servers import for_others
 
 SDIST = "demo-1.0.tar.gz"
 SAYS = {"Content-Type": JSON_TYPE}
@@ -325,7 +326,7 @@ def run_bounded(mirror: Mirror, *arguments: str, size: int) -> subprocess.Comple
     return subprocess.run(
         [sys.executable, "-c", _BOUNDED, str(size), *arguments],
         cwd=mirror.folder,
-        env=mirror.environ | {"MALLOC_ARENA_MAX": "2"},
+        env=for_others(mirror.environ) | {"MALLOC_ARENA_MAX": "2"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -363,13 +364,12 @@ def test_one_large_page_is_held_at_a_time_when_several_come_at_once(index: Local
     is_under_way, is_sent = threading.Event(), threading.Event()
     seen: list[bool] = []
 
-    def answer(name: str, between: Callable[[], object]) -> Answer:
+    def answer(name: str, then: Callable[[], object]) -> Answer:
         def parts() -> Iterator[bytes]:
             yield b"HTTP/1.1 200 OK\r\nContent-Type: " + JSON_TYPE.encode() + b"\r\n\r\n"
-            yield index.detail_json(name)[:-1] + b', "x": "' + b"x" * 5_000_000
-            between()
-            yield from [b"x" * 1_000_000] * 40
-            is_sent.set()
+            yield index.detail_json(name)[:-1] + b', "x": "'
+            yield from [b"x" * 1_000_000] * 45  # of which the buffers take but a part
+            then()
             yield b'"}'
 
         return Answer(raw=parts())
@@ -379,7 +379,7 @@ def test_one_large_page_is_held_at_a_time_when_several_come_at_once(index: Local
         seen.append(is_sent.wait(1.5))
 
     index.fail("/simple/first/", answer("first", hold))
-    index.fail("/simple/second/", lambda _: (is_under_way.wait(20) and answer("second", lambda: None)) or None)
+    index.fail("/simple/second/", lambda _: (is_under_way.wait(20) and answer("second", is_sent.set)) or None)
     mirror.write_spec(index, "projects: [first, second]\npages: false")
 
     mirror.sync()

@@ -316,11 +316,13 @@ def test_nothing_is_raised_when_any_bytes_are_read(data: bytes) -> None:
         b":",
     ],
 )
+@pytest.mark.no_cover
 def test_it_ends_when_the_fields_are_as_many_as_may_be(line: bytes) -> None:
     header = b"Description: x\n" + line * (MAX_HEADER_BYTES // len(line))
     assert parse_core_metadata(header + b"\n\nbody").metadata_version is None
 
 
+@pytest.mark.no_cover
 def test_it_ends_when_there_are_many_names_and_a_long_body() -> None:
     names = b"".join(b"x-%d:\n" % number for number in range(MAX_HEADER_BYTES // 10))
     found = parse_core_metadata(b"Name: demo\n" + names + b"\n" + b"\xff\r" * (MAX_METADATA_BYTES // 2))

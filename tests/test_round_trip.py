@@ -181,6 +181,7 @@ def expect_reason(project: SnapshotProject, text: Callable[[str], str]) -> str |
 
 @settings(deadline=None)
 @given(_projects(), _SITES)
+@pytest.mark.no_cover
 def test_a_project_comes_back_when_its_json_page_is_read(project: SnapshotProject, site: Site) -> None:
     page = joined(render_detail_json(project, site))
     assert parse_project_detail(page, content_type=JSON, url=f"{ROOT}{project_folder(project.name)}/") == ProjectDetail(
@@ -195,6 +196,7 @@ def test_a_project_comes_back_when_its_json_page_is_read(project: SnapshotProjec
 
 @settings(deadline=None)
 @given(_projects(), _SITES)
+@pytest.mark.no_cover
 def test_a_project_comes_back_when_its_html_page_is_read(project: SnapshotProject, site: Site) -> None:
     page = joined(render_detail_html(project, site))
     reason = expect_reason(project, as_in_html)
@@ -208,6 +210,7 @@ def test_a_project_comes_back_when_its_html_page_is_read(project: SnapshotProjec
 
 @settings(deadline=None)
 @given(_projects())
+@pytest.mark.no_cover
 def test_the_digest_of_the_pool_comes_back_when_a_url_is_read(project: SnapshotProject) -> None:
     page = joined(render_detail_html(project, Site()))
     detail = parse_project_detail(page, content_type=HTML, url=f"{ROOT}{project_folder(project.name)}/")
@@ -217,6 +220,7 @@ def test_the_digest_of_the_pool_comes_back_when_a_url_is_read(project: SnapshotP
 
 @settings(deadline=None, max_examples=50)
 @given(_SNAPSHOTS)
+@pytest.mark.no_cover
 def test_the_names_come_back_when_a_list_is_read(snapshot: Snapshot) -> None:
     expected = ProjectList(projects=tuple(project.name for project in snapshot.projects), api_version="1.4")
     html, data = joined(render_list_html(snapshot)), joined(render_list_json(snapshot))
@@ -226,6 +230,7 @@ def test_the_names_come_back_when_a_list_is_read(snapshot: Snapshot) -> None:
 
 @settings(deadline=None, max_examples=50)
 @given(_SNAPSHOTS)
+@pytest.mark.no_cover
 def test_the_files_come_back_when_the_page_of_links_is_read(snapshot: Snapshot) -> None:
     kept = [file for _, file in snapshot.files() if not file.yanked]
     page = joined(render_links(snapshot))
@@ -273,6 +278,7 @@ def of_version(project: SnapshotProject, version: str) -> list[SnapshotFile]:
 
 @settings(deadline=None)
 @given(_projects(), _SITES)
+@pytest.mark.no_cover
 def test_a_project_comes_back_when_its_legacy_document_is_read(project: SnapshotProject, site: Site) -> None:
     page = joined(render_legacy_project(project, None, site))
     url = ROOT + legacy_page(project.name)
@@ -291,6 +297,7 @@ def test_a_project_comes_back_when_its_legacy_document_is_read(project: Snapshot
 
 @settings(deadline=None)
 @given(_projects(), _SITES)
+@pytest.mark.no_cover
 def test_a_release_comes_back_when_its_legacy_document_is_read(project: SnapshotProject, site: Site) -> None:
     version = project.files[0].version
     page = joined(render_legacy_release(project, version, None, site))

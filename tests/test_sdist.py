@@ -445,6 +445,7 @@ def test_pkg_info_is_refused_when_its_fields_are_too_large(sdists: Sdists) -> No
 
 
 @pytest.mark.parametrize("suffix", [".tar.gz", ".tar.bz2", ".tar.xz"])
+@pytest.mark.no_cover
 def test_an_archive_is_refused_when_it_unpacks_to_more_than_it_may(sdists: Sdists, suffix: str) -> None:
     count = MAX_UNPACKED_BYTES // MEGABYTE
     first = COMPRESSIONS[suffix](make_block("demo-1.0/zeros", (count + 1) * MEGABYTE))
@@ -454,6 +455,7 @@ def test_an_archive_is_refused_when_it_unpacks_to_more_than_it_may(sdists: Sdist
     assert f"more than {MAX_UNPACKED_BYTES} bytes" in sdists.refuse(bomb, f"demo-1.0{suffix}")
 
 
+@pytest.mark.no_cover
 def test_an_archive_is_refused_when_it_has_more_members_than_it_may(sdists: Sdists) -> None:
     data = gzip.compress(make_block("demo-1.0/x", 0) * (MAX_ENTRIES + 1), 1)
     assert f"more than {MAX_ENTRIES} members" in sdists.refuse(data, "demo-1.0.tar.gz")

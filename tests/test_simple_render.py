@@ -189,12 +189,14 @@ def _assert_same(detail: ProjectDetail, project: SnapshotProject, *, root: str) 
 
 @settings(deadline=None)
 @given(_PROJECTS)
+@pytest.mark.no_cover
 def test_a_project_is_the_same_when_its_html_page_is_read_again(project: SnapshotProject) -> None:
     _assert_same(parse_html(render_detail_html(project)), project, root=ROOT)
 
 
 @settings(deadline=None)
 @given(_PROJECTS)
+@pytest.mark.no_cover
 def test_a_project_is_the_same_when_its_json_page_is_read_again(project: SnapshotProject) -> None:
     detail = parse_json(render_detail_json(project))
     _assert_same(detail, project, root=ROOT)
@@ -204,6 +206,7 @@ def test_a_project_is_the_same_when_its_json_page_is_read_again(project: Snapsho
 
 @settings(deadline=None)
 @given(_PROJECTS)
+@pytest.mark.no_cover
 def test_the_files_are_the_same_when_the_page_of_links_is_read_again(project: SnapshotProject) -> None:
     kept = tuple(file for file in project.files if not file.yanked)
     page = render_links(Snapshot(projects=(project,)))
@@ -216,6 +219,7 @@ def test_the_files_are_the_same_when_the_page_of_links_is_read_again(project: Sn
 
 @settings(deadline=None)
 @given(st.text(max_size=60))
+@pytest.mark.no_cover
 def test_a_page_is_ascii_and_keeps_its_shape_when_a_reason_is_any_text(reason: str) -> None:
     project = make_project(make_file(yanked=reason or True), status="archived", status_reason=reason)
     html, data = render_detail_html(project), render_detail_json(project)

@@ -65,6 +65,36 @@ def test_a_run_is_the_same_when_the_interpreter_starts_anew(published: Mirror, v
     assert "Traceback" not in cold[2]
 
 
+ENDS = {
+    "nothing is said": "print('done', end='')",
+    "a number": "raise SystemExit(3)",
+    "a number that is too large": "raise SystemExit(300)",
+    "no number": "raise SystemExit",
+    "a text": "raise SystemExit('no')",
+    "an error": "raise ValueError('no')",
+    "something is called at exit": "import atexit; atexit.register(print, 'late')",
+    "a thread goes on": "import threading; threading.Timer(0.2, print, ['late']).start()",
+    "it kills itself": "import os; os.kill(os.getpid(), 15)",
+}
+
+
+@pytest.mark.parametrize("program", ENDS.values(), ids=ENDS)
+def test_the_end_is_the_same_when_a_program_ends_so(tmp_path: Path, environ: dict[str, str], program: str) -> None:
+    (tmp_path / "told.py").write_text(f"{program}\n")
+    cold = subprocess.run(
+        [sys.executable, "-m", "told"], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
+    )
+
+    done = warm.run([], folder=tmp_path, environ=environ, module="told")
+
+    # Above its last line, a traceback tells who called.
+    assert (done.returncode, done.stdout, done.stderr.splitlines()[-1:]) == (
+        cold.returncode,
+        cold.stdout,
+        cold.stderr.splitlines()[-1:],
+    )
+
+
 def test_the_hashes_of_two_runs_differ_when_one_follows_the_other(tmp_path: Path, environ: dict[str, str]) -> None:
     """So a page that depends on the order of a set is not the same twice."""
     (tmp_path / "told.py").write_text("print(hash('demo'))\n")

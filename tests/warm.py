@@ -1,8 +1,11 @@
 """Runs of ``pymirror`` without the start of an interpreter, which takes longer than what most of the tests do with it.
 
 An interpreter that has read all modules waits for orders, and forks for each: what runs is a process of its own, with
-the folder, the environment, the pipes, the end and the exit code of ``python -m pymirror``. Two runs in a row come from
-two interpreters, and each interpreter is replaced in time, so that what depends on the order of a set is still seen.
+the folder, the environment, the pipes and the exit code of ``python -m pymirror``. Only the modules are not taken down
+at the end, which would take longer than the run. Two runs in a row come from two interpreters, and each interpreter is
+replaced in time, so that what depends on the order of a set is still seen.
+
+Where coverage is measured, a run tells its interpreter what it was the first to pass, and that writes it down once.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import contextlib
 import gc
 import importlib
 import json
+import marshal
 import os
 import pkgutil
 import runpy
@@ -19,13 +23,14 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-_MAX_RUNS = 40
+_MAX_RUNS = 80
 """After so many an interpreter is replaced, for another seed of the hashes."""
 
 _MAX_MESSAGE = 1 << 20
@@ -72,10 +77,11 @@ class _Interpreters:
 
     def __init__(self) -> None:
         self._idle: deque[_Interpreter] = deque()
+        self.data_file: str | None = None
 
     def run(self, order: dict[str, Any], timeout: float) -> subprocess.CompletedProcess[str]:
         if len(self._idle) < 2:
-            self._idle.append(_Interpreter())
+            self._idle.append(_Interpreter(self.data_file))
         interpreter = self._idle.popleft()
         try:
             done = interpreter.run(order, timeout)
@@ -96,13 +102,14 @@ class _Interpreters:
 class _Interpreter:
     """One that waits; it ends when its end of the socket is closed, so also when this process is killed."""
 
-    def __init__(self) -> None:
+    def __init__(self, data_file: str | None) -> None:
         self.runs = 0
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        arguments = [str(theirs.fileno()), *([data_file] if data_file else [])]
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", __file__, str(theirs.fileno())],
-                env=_USUAL | {name: os.environ[name] for name in os.environ if name.startswith("COVERAGE_")},
+                [sys.executable, "-P", __file__, *arguments],
+                env=_USUAL,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -136,6 +143,7 @@ class _Interpreter:
         return message
 
     def end(self) -> None:
+        """Returns when it has written down its coverage."""
         self._socket.close()
         self._process.wait()
 
@@ -149,10 +157,94 @@ _interpreters = _Interpreters()
 atexit.register(_interpreters.end)
 
 
+def measure() -> None:
+    """Where coverage is measured now, it will be in the runs; before a test that pauses it."""
+    coverage = sys.modules.get("coverage")
+    measured = coverage.Coverage.current() if coverage else None
+    _interpreters.data_file = str(Path.cwd() / measured.get_option("run:data_file")) if measured else None
+
+
+def end() -> None:
+    """Ends those that wait, before their coverage is added up."""
+    _interpreters.end()
+
+
 # ── the other side ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _wait_for_orders(orders: socket.socket) -> dict[str, Any] | None:
+class _Passed:
+    """The branches that runs have passed, packed as coverage has them: a run tells those that were not known yet."""
+
+    def __init__(self, data_file: str) -> None:
+        import coverage
+
+        # Named by `include`, and not by `source`: else it would look for the files that nobody has passed.
+        root = Path(__file__).parent.parent
+        self._coverage = coverage.Coverage(
+            data_file=data_file, config_file=str(root / "pyproject.toml"), source=[], include=[f"{root / 'pymirror'}/*"]
+        )
+        self._known: dict[str, set[Any]] = {}
+        self._news: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
+        self._coverage.start()
+
+    @property
+    def _data(self) -> dict[str, set[Any]]:
+        """What the tracer writes to, by file: to put it into a database takes a run as long as its work."""
+        collector: Any = self._coverage._collector
+        data: dict[str, set[Any]] = collector.data
+        return data
+
+    def begin(self) -> None:
+        """In the interpreter, when it has read the modules: what that passed is in every run."""
+        self._known = {name: set(passed) for name, passed in self._data.items()}
+
+    def tell(self) -> None:
+        """In the run, when it ends."""
+        self._coverage.stop()
+        new = {name: passed - self._known.get(name, set()) for name, passed in self._data.copy().items()}
+        news = {name: passed for name, passed in new.items() if passed}
+        if news:
+            os.write(self._news.fileno(), marshal.dumps(news))
+
+    def hear(self) -> None:
+        """In the interpreter, when a run has ended; one that was killed may have told half."""
+        self._news.seek(0)
+        with contextlib.suppress(EOFError, ValueError, TypeError):
+            for name, passed in marshal.loads(self._news.read()).items():
+                self._known.setdefault(name, set()).update(passed)
+        self._news.seek(0)
+        self._news.truncate()
+
+    def write(self) -> None:
+        self._coverage.stop()
+        if self._known:
+            self._data.update(self._known)
+            self._coverage.save()
+
+
+class _Ending:
+    """The last that is called at exit: it ends the process before the interpreter takes itself apart."""
+
+    def __init__(self) -> None:
+        self.code: int | None = None
+        self.passed: _Passed | None = None
+        atexit.register(self)
+
+    def __call__(self) -> None:
+        if self.passed:
+            self.passed.tell()
+        if self.code is None:
+            return
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                if stream is not None:
+                    stream.flush()
+            except OSError:
+                return  # the interpreter knows what its code is then
+        os._exit(self.code & 0xFF)
+
+
+def _wait_for_orders(orders: socket.socket, passed: _Passed | None) -> dict[str, Any] | None:
     """Returns in a new process, with what it shall run; ``None`` in the old one when no more orders will come."""
     while True:
         message, descriptors, _, _ = socket.recv_fds(orders, _MAX_MESSAGE, 2)
@@ -171,31 +263,42 @@ def _wait_for_orders(orders: socket.socket) -> dict[str, Any] | None:
         with contextlib.suppress(ConnectionError):  # who ordered has gone; the next message is the end
             orders.send(str(pid).encode())
             orders.send(str(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])).encode())
+        if passed:
+            passed.hear()
 
 
-def _main() -> None:
+def _main(ending: _Ending) -> None:
+    passed = _Passed(sys.argv[2]) if sys.argv[2:] else None
     import pymirror
 
     for module in pkgutil.walk_packages(pymirror.__path__, "pymirror."):
         if module.name not in ("pymirror.__main__", "pymirror.description_worker"):
             with contextlib.suppress(Exception):  # where one cannot be read, the run that needs it says so
                 importlib.import_module(module.name)
+    importlib.import_module("httpcore")  # which httpx reads with the first client, in every run
+    if passed:
+        passed.begin()
     gc.collect()
-    gc.freeze()  # the memory stays shared, and no run looks through all of it when it ends
-    coverage = sys.modules.get("coverage")
-    measured = coverage.Coverage.current() if coverage else None
-    if measured:
-        measured.save()  # once, and not again by every run
-    order = _wait_for_orders(socket.socket(fileno=int(sys.argv[1])))
+    gc.freeze()  # the memory stays shared
+    order = _wait_for_orders(socket.socket(fileno=int(sys.argv[1])), passed)
     if order is None:
-        os._exit(0)  # nothing was done here, and no file of coverage may appear when all was added up
+        if passed:
+            passed.write()
+        os._exit(0)  # nothing else was done here
+    ending.passed = passed
     os.environ.clear()
     os.environ.update(order["environ"])
     os.chdir(order["folder"])
     sys.path.insert(0, order["folder"])
     sys.argv = ["", *order["arguments"]]
-    runpy.run_module(order["module"], run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(order["module"], run_name="__main__", alter_sys=True)
+        ending.code = 0
+    except SystemExit as end:
+        if isinstance(end.code, int):  # else the interpreter says what it is
+            ending.code = end.code
+        raise
 
 
 if __name__ == "__main__":
-    _main()
+    _main(_Ending())

@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CHECKER := vnu-jar@26.9.27
 FUZZ_SECONDS ?= 60
+BENCH ?= --preset small --rounds 3
 
 .PHONY: help mirror test check clients validate format clean
 
@@ -16,6 +17,7 @@ help:
 	@echo "make validate every page of the example's mirror before the HTML checker of the W3C (needs java and npm)"
 	@echo "make crash    a kill before every call that changes the tree, and hundreds at random times"
 	@echo "make fuzz     the parsers of pages against a fuzzer, $(FUZZ_SECONDS) s each"
+	@echo "make bench    the hot functions, and whole runs beside curl: ratios ($(BENCH))"
 	@echo "make format   ruff's formatter over everything"
 	@echo "make clean    remove $(VENV) and the caches"
 
@@ -28,7 +30,7 @@ mirror: $(VENV)/installed
 	@echo "  $(BIN)/pymirror serve examples/mirror"
 
 test: check tools
-	$(BIN)/pytest -n auto --dist loadfile --cov --cov-report=term --durations=10
+	$(BIN)/pytest -n auto --dist worksteal --cov --cov-report=term --durations=10
 
 # What the tests need beside the packages: the clients, each in an environment of its own, and the HTML checker.
 # Without npm, the tests that need the checker are skipped.
@@ -60,6 +62,13 @@ fuzz: $(VENV)/developed
 	for target in json html lists legacy filename; do \
 	  $(BIN)/python -m fuzz $$target -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 || exit 1; \
 	done
+
+# Needs nginx, openssl and curl, and a quiet machine; everything is on loopback. docs/performance.md says more.
+.PHONY: bench
+bench: $(VENV)/developed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
+	$(BIN)/python -m benchmarks.hot
+	$(BIN)/python -m benchmarks.whole $(BENCH)
 
 check: $(VENV)/developed
 	$(BIN)/ruff check .

@@ -11,10 +11,13 @@ The line, and the module that owns each step (a module imports only from its own
     layout, snapshot, plan, limits,
     settings, pages, pieces
     workers, tls, reachability,      doing it: requests, downloads, the pool, the pages                I/O
-    transport, credentials, default_index, upstream, archive,
+    wire, rate, transport, credentials, default_index, validators,
+    serials, upstream, archive,
     sdist, remote_wheel, download,
     metadata_source, provenance,
-    storage, pool, state, history,
+    storage, positioned, pool_record, pool,
+    state, stored_snapshot, settled, history,
+    published_pages,
     contents, descriptions,
     description_worker, documents,
     page_files, page_record, site_record, publish,

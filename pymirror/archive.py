@@ -12,6 +12,7 @@ import lzma
 import re
 import struct
 import tarfile
+import threading
 import warnings
 import zipfile
 import zlib
@@ -30,9 +31,20 @@ from pymirror.needs import MAX_PART_BYTES
 from pymirror.sdist import BoundedFile, Member, walk_sdist
 
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
+# Whatever may be taken for the field: odd spaces, spelling and lines that go on are left to pkginfo.
+_PLAIN_HEADER = re.compile(rb"(?:[!-9;-~]+:[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*(?:\r?\n|\Z))*")
+_FORMAT_LINE = re.compile(
+    rb"^[ \t]*metadata-version[ \t]*:[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*", re.IGNORECASE | re.MULTILINE
+)
+_NAME_LINE = re.compile(rb"^[ \t]*name[ \t]*:[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*", re.IGNORECASE | re.MULTILINE)
+_VERSION_LINE = re.compile(rb"^[ \t]*version[ \t]*:[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*", re.IGNORECASE | re.MULTILINE)
+_PLAIN_FORMAT = re.compile(rb"Metadata-Version: (?:1\.[012]|2\.[1-4])")
+_PLAIN_NAME = re.compile(rb"Name: ([A-Za-z0-9][A-Za-z0-9._-]*)")
+_PLAIN_VERSION = re.compile(rb"Version: ([0-9][0-9A-Za-z.!+_-]*)")
 _SEPARATORS = re.compile(r"[^A-Za-z0-9]+")
 _EGG_INFO = re.compile(r"(?:src/)?([^/]+)\.egg-info/(?:PKG-INFO|requires\.txt)")
 _PLAIN_PARTS = ("pyproject.toml", "setup.cfg")
+_pkginfo_lock = threading.Lock()
 _MAX_FOLDERS = 4  # of which parts are kept until it is known which one counts; an sdist has one
 _ARCHIVE_ERRORS = (
     zipfile.BadZipFile,
@@ -50,14 +62,17 @@ _ARCHIVE_ERRORS = (
 )
 
 
-def read_wheel_metadata(path: Path, *, filename: str) -> bytes:
-    """The bytes of ``*.dist-info/METADATA`` in the wheel at ``path``, which is called ``filename``.
+def read_wheel_metadata(source: Path | bytes, *, filename: str) -> bytes:
+    """The bytes of ``*.dist-info/METADATA`` in the wheel at ``source``, or of these bytes, that is called ``filename``.
 
     Raises :class:`IntegrityError` where the file is no wheel, holds no METADATA or too large a one, or where its
     METADATA names another project or version than ``filename``: an installer that was given such metadata would refuse.
     Raises :class:`StorageError` where the disk fails.
     """
-    with _reading(path, f"METADATA of {filename}", "wheel") as file:
+    if isinstance(source, bytes):
+        with _translated(f"METADATA of {filename}", "wheel"):
+            return _read_wheel(io.BytesIO(source), filename)
+    with _reading(source, f"METADATA of {filename}", "wheel") as file:
         return _read_wheel(file, filename)
 
 
@@ -148,7 +163,7 @@ def _translated(what: str, kind: str, *, path: Path | None = None) -> Iterator[N
         raise IntegrityError(what, expected=f"a readable {kind}", actual=str(error)) from error
 
 
-def _read_wheel(file: io.RawIOBase, filename: str) -> bytes:
+def _read_wheel(file: io.RawIOBase | io.BytesIO, filename: str) -> bytes:
     what = f"METADATA of {filename}"
     with zipfile.ZipFile(file) as wheel:
         member = _find_metadata(wheel, what)
@@ -258,11 +273,26 @@ def _read_names(data: bytes, what: str) -> _Names:
     header = _HEADER_END.split(data, maxsplit=1)[0]
     if len(header) > MAX_HEADER_BYTES:
         raise IntegrityError(what, expected=f"at most {MAX_HEADER_BYTES} bytes of fields", actual=f"{len(header)}")
-    with warnings.catch_warnings():
+    if (plain := _read_plain_names(header)) is not None:
+        return plain
+    with _pkginfo_lock, warnings.catch_warnings():  # which is of all threads at once
         warnings.simplefilter("ignore")  # pkginfo warns of metadata versions that it does not know yet
         distribution = pkginfo.Distribution()
         distribution.parse(header)
     return _Names(distribution.name, distribution.version)
+
+
+def _read_plain_names(header: bytes) -> _Names | None:
+    """What nearly all metadata say, a line each and each once, as pkginfo reads it and without its effort."""
+    if not _PLAIN_HEADER.fullmatch(header):
+        return None
+    formats, names, versions = (line.findall(header) for line in (_FORMAT_LINE, _NAME_LINE, _VERSION_LINE))
+    if [len(formats), len(names), len(versions)] != [1, 1, 1] or not _PLAIN_FORMAT.fullmatch(formats[0]):
+        return None
+    name, version = _PLAIN_NAME.fullmatch(names[0]), _PLAIN_VERSION.fullmatch(versions[0])
+    if name is None or version is None or b"UNKNOWN" in (name[1], version[1]):
+        return None
+    return _Names(name[1].decode("ascii"), version[1].decode("ascii"))
 
 
 def _check_name(found: _Names, name: str, what: str) -> None:

@@ -62,7 +62,7 @@ class Descriptions:
 
     def __init__(self, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self._timeout_seconds = timeout_seconds
-        self._places = threading.Semaphore(os.cpu_count() or 1)
+        self._places = threading.Semaphore(max(1, (os.cpu_count() or 1) // 2))
         self._lock = threading.Lock()
         self._idle: list[_Worker] = []
         self._all: set[_Worker] = set()

@@ -44,7 +44,7 @@ class Documents:
     def __init__(self, contents: Contents, descriptions: Descriptions, site: Site) -> None:
         self._contents = contents
         self._descriptions = descriptions
-        self._site = site
+        self._site = msgspec.structs.replace(site, file_mode=None, folder_mode=None)  # of which no page tells
         self.made_by = digest((FORMAT, {name: _find_version(name) for name in _RENDERERS}))
         """A digest of the programs that put the documents into words."""
 
@@ -122,6 +122,7 @@ def make_row(project: SnapshotProject, version: str, summary: str) -> FrontRow:
         size=sum({file.path: file.size for file in project.files}.values()),
         status=project.status,
         is_yanked=all(file.yanked for file in project.files if file.version == version),
+        newest_upload=max((file.upload_time for file in project.files if file.upload_time is not None), default=None),
     )
 
 

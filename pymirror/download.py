@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import re
+import threading
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,23 +20,29 @@ import msgspec
 
 from pymirror.errors import (
     IntegrityError,
+    OutOfTimeError,
     PymirrorError,
     RequestError,
     StorageError,
     TooLargeError,
     TransientRequestError,
+    UnsafeNameError,
 )
-from pymirror.layout import PARTIAL
+from pymirror.layout import PARTIAL, longest_pool_path
 from pymirror.plan import PoolFile, WantedFile
 from pymirror.pool import Pool
 from pymirror.progress import Progress
 from pymirror.spec.model import Network
-from pymirror.storage.interface import Storage
+from pymirror.storage.interface import Storage, is_too_long
 from pymirror.transport import Answer, Transport
 from pymirror.workers import Stop, run_ordered
 
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]+/(?:[0-9]+|\*)")
 _CHUNK_BYTES = 1024 * 1024
+
+SMALL_BYTES = 1024 * 1024
+"""A file of at most so many bytes stays in memory until it is whole, once for each connection."""
+
 _OTHER_HASHES = frozenset({"md5", "sha1", "sha224", "sha384", "sha512"})
 
 
@@ -42,7 +50,8 @@ _OTHER_HASHES = frozenset({"md5", "sha1", "sha224", "sha384", "sha512"})
 class Download:
     """What became of a transfer: a pool file, or the error; or it is larger than the spec allows.
 
-    ``told_size`` are the bytes of a file that is too large, or at least so many.
+    ``told_size`` are the bytes of a file that is too large, or at least so many. One that ``is_unreached`` was not
+    fetched, or not to its end, since the time of ``stop-after`` was over.
     """
 
     file: WantedFile
@@ -50,6 +59,7 @@ class Download:
     problem: str | None = None
     is_too_large: bool = False
     told_size: int | None = None
+    is_unreached: bool = False
 
 
 class _Source(msgspec.Struct, frozen=True):
@@ -78,6 +88,8 @@ class Downloader:
         self._network = network
         self._progress = progress
         self._stop = stop
+        # What is done with a file that has arrived takes the processor: threads in a queue are faster than in a crowd.
+        self._desk = threading.BoundedSemaphore(max(2, os.cpu_count() or 1))
 
     def download(self, files: tuple[WantedFile, ...]) -> Generator[Download, None, None]:
         """Each of ``files``, fetched or failed, in order. A full or broken disk ends the run."""
@@ -95,10 +107,14 @@ class Downloader:
         """``file``, fetched or failed, on this thread. Raises :class:`StorageError`."""
         try:
             stored, warning = self._attempt_again(file)
-        except StorageError:
-            raise
+        except StorageError as error:
+            if not is_too_long(error):
+                raise
+            return Download(file=file, stored=None, problem=str(error))
         except TooLargeError as error:
             return Download(file=file, stored=None, problem=str(error), is_too_large=True, told_size=error.size)
+        except OutOfTimeError as error:
+            return Download(file=file, stored=None, problem=str(error), is_unreached=True)
         except PymirrorError as error:
             self._stop.check()
             return Download(file=file, stored=None, problem=str(error))
@@ -124,6 +140,10 @@ class Downloader:
     def _attempt(self, file: WantedFile) -> tuple[PoolFile, str | None]:
         if file.size is not None and file.size > self._network.max_file_bytes:
             raise RequestError(file.url, f"{file.size} bytes are more than network: max-file-size allows")
+        if not self._storage.can_hold(longest_pool_path(file.filename)):
+            raise UnsafeNameError(file.filename, "is longer than this disk takes, with what stands beside it")
+        if file.size is not None and file.size <= SMALL_BYTES:
+            return self._attempt_small(file)
         partial = self._storage.temporary(f"{PARTIAL}/{partial_name(file)}")
         source = partial.with_suffix(".json")
         with _storage_errors(partial):
@@ -144,46 +164,90 @@ class Downloader:
             with _storage_errors(partial):
                 _remember_source(source, answer, file)
                 sha256, blake2b = self._receive(answer, file, partial, offset)
-        stored = self._pool.add(partial, filename=file.filename, sha256=sha256, blake2b=blake2b)
+        with self._desk:
+            stored = self._pool.add(partial, filename=file.filename, sha256=sha256, blake2b=blake2b)
         with contextlib.suppress(OSError):
             source.unlink()
         return stored
 
+    def _attempt_small(self, file: WantedFile) -> tuple[PoolFile, str | None]:
+        """The same of a file that is sooner fetched anew than gone on with: it stays in memory until it is whole."""
+        with self._transport.get(
+            file.url, headers={"Accept-Encoding": "identity"}, timeout_seconds=self._network.file_timeout_seconds
+        ) as answer:
+            _check_answer(answer, file, 0)
+            hashing = _Hashing(file, self._network.max_file_bytes)
+            pieces = []
+            for chunk in answer.stored_chunks():
+                self._progress.received(len(chunk))
+                pieces.append(chunk)
+                if hashing.count(chunk):
+                    break
+        with self._desk:
+            data = b"".join(pieces)
+            hashing.update(data)
+            digests = hashing.verify(answer)
+            return self._pool.add(data, filename=file.filename, sha256=digests["sha256"], blake2b=hashing.blake2b)
+
     def _receive(self, answer: Answer, file: WantedFile, partial: Path, offset: int) -> tuple[str, str]:
         """Appends the body to the first ``offset`` bytes of ``partial``; the digests of the whole, once verified."""
-        sha256, blake2b = hashlib.sha256(), hashlib.blake2b(digest_size=32)
-        # Upstream's other hashes count only where it gives no sha256.
-        names = {name for allowed in file.lock_hashes for name, _ in allowed} | (
-            {name for name, _ in file.hashes} if not file.sha256 else set()
-        )
-        others = {name: hashlib.new(name) for name in names & _OTHER_HASHES}
-        limit = self._network.max_file_bytes if file.size is None else file.size
-        limit = min(limit, file.max_size) if file.max_size is not None else limit
-        size = 0
+        hashing = _Hashing(file, self._network.max_file_bytes)
         with partial.open("r+b" if offset else "wb") as out:
             for chunk in _prefix_then(out, offset, answer):
-                if size >= offset:
+                if hashing.size >= offset:
                     out.write(chunk)
                     self._progress.received(len(chunk))
-                size += len(chunk)
-                if size > limit:
+                if hashing.count(chunk):
                     break
-                sha256.update(chunk)
-                blake2b.update(chunk)
-                for digest in others.values():
-                    digest.update(chunk)
-        if file.max_size is not None and size > file.max_size:
+                hashing.update(chunk)
+        if file.max_size is not None and hashing.size > file.max_size:
             partial.unlink()
-            raise TooLargeError(file.filename, size)
+            raise TooLargeError(file.filename, hashing.size)
         try:
-            digests = {"sha256": sha256.hexdigest(), **{name: digest.hexdigest() for name, digest in others.items()}}
-            _verify(file, size, limit, digests, answer)
+            digests = hashing.verify(answer)
         except IntegrityError:
             partial.unlink()
             if offset:
                 raise TransientRequestError(file.url, "the resumed file does not match; starting anew") from None
             raise
-        return sha256.hexdigest(), blake2b.hexdigest()
+        return digests["sha256"], hashing.blake2b
+
+
+class _Hashing:
+    """The digests of a file as it comes, and how many bytes of it there were."""
+
+    def __init__(self, file: WantedFile, max_bytes: int) -> None:
+        self._file = file
+        limit = max_bytes if file.size is None else file.size
+        self._limit = min(limit, file.max_size) if file.max_size is not None else limit
+        # Upstream's other hashes count only where it gives no sha256.
+        names = {name for allowed in file.lock_hashes for name, _ in allowed} | (
+            {name for name, _ in file.hashes} if not file.sha256 else set()
+        )
+        self._digests = {name: hashlib.new(name) for name in sorted(names & _OTHER_HASHES)}
+        self._digests["sha256"] = hashlib.sha256()
+        self._blake2b = hashlib.blake2b(digest_size=32)
+        self.size = 0
+
+    @property
+    def blake2b(self) -> str:
+        return self._blake2b.hexdigest()
+
+    def count(self, chunk: bytes) -> bool:
+        """Whether with ``chunk`` there are more bytes than may be."""
+        self.size += len(chunk)
+        return self.size > self._limit
+
+    def update(self, chunk: bytes) -> None:
+        self._blake2b.update(chunk)
+        for digest in self._digests.values():
+            digest.update(chunk)
+
+    def verify(self, answer: Answer) -> dict[str, str]:
+        """The digests. Raises :class:`IntegrityError` and :class:`TransientRequestError` where it is not the file."""
+        digests = {name: digest.hexdigest() for name, digest in self._digests.items()}
+        _verify(self._file, self.size, self._limit, digests, answer)
+        return digests
 
 
 def partial_name(file: WantedFile) -> str:

@@ -121,8 +121,8 @@ class UsageError(PymirrorError):
 # ── what upstream has ───────────────────────────────────────────────────────────────────────────────
 
 
-class PageError(PymirrorError):
-    """An answer that is not a usable Simple repository page."""
+class _UrlError(PymirrorError):
+    """What is wrong with a URL, or with what is there."""
 
     def __init__(self, url: str, problem: str) -> None:
         self.url = url
@@ -133,21 +133,20 @@ class PageError(PymirrorError):
         return f"{printable_url(self.url)}: {printable(self.problem)}"
 
 
+class PageError(_UrlError):
+    """An answer that is not a usable Simple repository page."""
+
+
 class EmptyPageError(PageError):
     """A page without any file of its project: an upstream's mistake, or a project that has no release yet."""
 
 
-class RequestError(PymirrorError):
+class RequestError(_UrlError):
     """A request that failed for good, or that will not be made."""
 
     def __init__(self, url: str, problem: str, *, status: int | None = None) -> None:
-        self.url = url
-        self.problem = problem
         self.status = status
-        super().__init__()
-
-    def __str__(self) -> str:
-        return f"{printable_url(self.url)}: {printable(self.problem)}"
+        super().__init__(url, problem)
 
 
 class TransientRequestError(RequestError):
@@ -343,8 +342,7 @@ class NoMirrorError(PymirrorError):
         return f"{printable(self.output)}: there is no published index here"
 
 
-_KEYS_OF_FOLDERS = {"index.html": "pages", "project": "pages", "pypi": "legacy-json", "flat": "flat"}
-"""What of the tree a key of the spec decides."""
+_KEYS_OF_FOLDERS = {"index.html": "pages", "project": "pages", "pypi": "legacy-json", "flat": "flat"}  # of the spec
 
 
 class ForeignFolderError(PymirrorError):
@@ -378,6 +376,10 @@ class DamagedIndexError(PymirrorError):
 
     def __str__(self) -> str:
         return f"{printable(self.page)} cannot be read, so it is not known which files are needed; nothing was deleted"
+
+
+class OutOfTimeError(PymirrorError):
+    """The time of ``stop-after`` is over: what was not done by then is left as it was, and to the next run."""
 
 
 class TerminatedError(PymirrorError):

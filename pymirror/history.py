@@ -12,8 +12,6 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
-import msgspec
-
 from pymirror.distribution import parse_filename
 from pymirror.errors import DamagedIndexError, PageError, StorageError, UnsafeNameError
 from pymirror.layout import (
@@ -43,9 +41,10 @@ from pymirror.simple.parse_json import parse_json_detail, parse_json_list
 from pymirror.simple.provenance import find_problem
 from pymirror.simple.render import render_list_json
 from pymirror.site_record import read_site
-from pymirror.snapshot import EMPTY, Snapshot, SnapshotFile, SnapshotProject, decode_snapshot, encode_snapshot
+from pymirror.snapshot import EMPTY, Snapshot, SnapshotFile, SnapshotProject
 from pymirror.spec.model import Site
-from pymirror.storage.interface import Files
+from pymirror.storage.interface import Files, Storage
+from pymirror.stored_snapshot import encode_pieces, is_same_snapshot, load_snapshot
 
 _NAME = re.compile(rf"{re.escape(SNAPSHOTS)}/([0-9]{{6,}})\.json")
 _BASE = "https://mirror.invalid/"
@@ -54,7 +53,7 @@ _BASE = "https://mirror.invalid/"
 class History:
     """The snapshots below ``.pymirror/snapshots``."""
 
-    def __init__(self, storage: Files) -> None:
+    def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
     def is_empty(self) -> bool:
@@ -118,12 +117,13 @@ class History:
         """
         lost = read_pages(self._storage) if next(self._numbers(), None) is None else None
         if lost is not None and not set(_list_folders(lost.site)) <= set(_list_folders(snapshot.site)):
-            self._storage.write(_name(1), encode_snapshot(lost))
+            self._storage.write(_name(1), encode_pieces(lost))
         numbers = list(self._numbers())
         number = max(numbers, default=0)
-        if not numbers or self._load(number) != snapshot:
+        newest = self._load(number) if numbers else None
+        if newest is None or not is_same_snapshot(newest, snapshot):
             number += 1
-            self._storage.write(_name(number), encode_snapshot(snapshot))
+            self._storage.write(_name(number), encode_pieces(snapshot))
         return number
 
     def publish(self, number: int) -> None:
@@ -170,11 +170,7 @@ class History:
         return int(text) if text.isdigit() and len(text) < 19 else None
 
     def _load(self, number: int) -> Snapshot | None:
-        data = self._storage.read(_name(number))
-        try:
-            return decode_snapshot(data) if data is not None else None
-        except (msgspec.DecodeError, ValueError):
-            return None
+        return load_snapshot(self._storage.local_path(_name(number)))
 
 
 def _list_folders(site: Site) -> list[str]:
@@ -182,7 +178,7 @@ def _list_folders(site: Site) -> list[str]:
     return [*list_folders(site), *([FLAT] if site.flat else [])]
 
 
-def find_published(storage: Files) -> Snapshot | None:
+def find_published(storage: Storage) -> Snapshot | None:
     """What the tree holds: as recorded, or, to a user who may not read the private folder, as the pages say.
 
     ``None`` where nothing was ever published.

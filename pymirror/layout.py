@@ -7,6 +7,7 @@ is how PyPI itself lays out its files, so a lock file made against PyPI fits aft
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import quote, unquote, urlsplit
 
 from packaging.utils import NormalizedName
@@ -46,6 +47,7 @@ NEEDS = f"{STATE}/needs"
 
 MAX_FILENAME_BYTES = 240  # file systems take 255, less the longest suffix that stands beside a file
 
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.~/-]")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _FILENAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+!-]*")
 _PROJECT = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
@@ -68,13 +70,22 @@ def check_filename(filename: str) -> str:
         raise UnsafeNameError(filename, "ends with a dot, which Windows drops")
     if len(filename) > MAX_FILENAME_BYTES:
         raise UnsafeNameError(filename, f"is longer than {MAX_FILENAME_BYTES} bytes")
-    if _RESERVED.fullmatch(filename):
+    if is_device(filename):
         raise UnsafeNameError(filename, "is a device name on Windows")
     return filename
 
 
+def is_device(name: str) -> bool:
+    """Whether Windows takes ``name`` for one of its devices, in whatever folder it stands."""
+    return _RESERVED.fullmatch(name) is not None
+
+
 def check_project(project: str) -> NormalizedName:
-    """``project``, which must be a normalized name (PEP 503). Raises :class:`UnsafeNameError`."""
+    """``project``, which must be a normalized name (PEP 503). Raises :class:`UnsafeNameError`.
+
+    There are projects that are called as devices of Windows are, and each must have a folder of that very name. Nobody
+    need go without them because of a system that cannot make it: there, the storage refuses them.
+    """
     if not _PROJECT.fullmatch(project):
         raise UnsafeNameError(project, "is not a normalized project name")
     if len(project) > MAX_FILENAME_BYTES:
@@ -91,11 +102,18 @@ def is_project(name: str) -> bool:
     return True
 
 
+@lru_cache(maxsize=8192)  # every step of a run asks for the paths of the files at hand
 def pool_path(blake2b: str, filename: str) -> str:
     """``packages/<2>/<2>/<60>/<filename>`` for the BLAKE2b-256 hex digest of the file."""
     if not _DIGEST.fullmatch(blake2b):
         raise UnsafeNameError(blake2b, "is not a BLAKE2b-256 digest")
     return f"{POOL}/{blake2b[:2]}/{blake2b[2:4]}/{blake2b[4:]}/{check_filename(filename)}"
+
+
+def longest_pool_path(filename: str) -> str:
+    """A path as long as the longest that a file of that name has in the pool: of what must stand beside it."""
+    suffix = METADATA_SUFFIX if filename.endswith(".whl") else ""
+    return pool_path("0" * 64, filename) + suffix
 
 
 def blake2b_of_pool_path(path: str) -> str | None:
@@ -115,6 +133,12 @@ def blake2b_of_url(url: str, filename: str) -> str | None:
 def project_folder(project: str) -> str:
     """``simple/<project>``."""
     return f"{SIMPLE}/{check_project(project)}"
+
+
+def project_pages(project: str) -> tuple[str, str]:
+    """The names of a project's Simple pages, as HTML and as JSON."""
+    folder = project_folder(project)
+    return f"{folder}/{HTML_PAGE}", f"{folder}/{JSON_PAGE}"
 
 
 def project_page(project: str) -> str:
@@ -141,4 +165,4 @@ def relative_url(path: str, *, depth: int) -> str:
 
     ``+`` and ``!`` are encoded too: object stores read a bare ``+`` as a space.
     """
-    return "../" * depth + quote(path, safe="/")
+    return "../" * depth + (quote(path, safe="/") if _UNSAFE.search(path) else path)

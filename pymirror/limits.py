@@ -86,11 +86,11 @@ def list_withdrawn(
     )
 
 
-def check_shrink(
-    previous: Snapshot, removed: Sequence[tuple[str, str]], limit: MaxRemoval = DEFAULT_MAX_REMOVAL
-) -> None:
-    """Promise 6: refuse to unpublish more files than ``limit`` allows. Raises :class:`ShrinkError`."""
-    published = sum(len(project.files) for project in previous.projects)
+def check_shrink(published: int, removed: Sequence[tuple[str, str]], limit: MaxRemoval = DEFAULT_MAX_REMOVAL) -> None:
+    """Promise 6: refuse to unpublish more of the ``published`` files than ``limit`` allows.
+
+    Raises :class:`ShrinkError`.
+    """
     if not limit.allows(len(removed), published):
         examples = [filename for _, filename in removed[:3]]
         raise ShrinkError(removed=len(removed), published=published, examples=examples)

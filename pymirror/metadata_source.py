@@ -20,6 +20,7 @@ from pymirror.archive import check_wheel_metadata, read_sdist_parts, read_wheel_
 from pymirror.closure.model import AskNeeds, NoNeeds
 from pymirror.errors import (
     IntegrityError,
+    OutOfTimeError,
     PymirrorError,
     RequestError,
     StorageError,
@@ -117,17 +118,21 @@ class MetadataSource:
         self._write = write
         self._wheels = RemoteWheels(transport=transport, network=network, progress=progress)
         self._answers: dict[AskNeeds, Needs | NoNeeds] = {}
+        self._end: OutOfTimeError | None = None
 
     def read(self, wanted: Sequence[WantedNeeds]) -> Iterator[tuple[AskNeeds, Needs | NoNeeds]]:
         """The answer for each of ``wanted``, in order; to be read to its end. Of equal questions there is one.
 
-        What was answered in this run before, well or badly, is not asked again. Raises :class:`StorageError`.
+        What was answered in this run before, well or badly, is not asked again. Raises :class:`StorageError`, and at
+        the end :class:`OutOfTimeError` where the time of ``stop-after`` was over before.
         """
         unique = list({each.question: each for each in wanted}.values())
         self._progress.phase("reading metadata", items=len(unique))
         threads = self._network.connections
         for each, answer in run_ordered(unique, self._answer, threads=threads, stop=self._stop):
             yield each.question, answer
+        if self._end is not None:
+            raise self._end
 
     def read_stored(self, stored: PoolFile) -> Needs | None:
         """What a wheel of the pool needs by its own METADATA; ``None`` where it has none that can be used."""
@@ -153,6 +158,9 @@ class MetadataSource:
             self._remember(wanted, found)
         except StorageError:
             raise
+        except OutOfTimeError as error:
+            self._end = error
+            return NoNeeds(problem=str(error))
         except UnavailableError as error:
             self._stop.check()
             return NoNeeds(problem=str(error), is_error=not error.may_not_be)

@@ -5,6 +5,7 @@ A page that did not change keeps its inode and its time, so that caches keep it 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -53,23 +54,39 @@ def put_page(storage: Files, name: str, render: Render) -> int:
 
     The packed copy comes first: killed in between, a server sends one of two whole pages, and no old one as the new.
     """
-    if _says(storage, name, render):
-        return _put_packed(storage, name, lambda: storage.read_pieces(name))
-    changes = _put_packed(storage, name, render)
-    storage.write(name, render(), newer_than=name)
-    return changes + 1
-
-
-def _put_packed(storage: Files, name: str, render: Render) -> int:
     packed = name + COMPRESSED_SUFFIX
-    if sum(map(len, render())) >= MIN_COMPRESSED_BYTES:
-        if _says(storage, packed, render, unpack=decompress):
+    if _says(storage, name, render):
+        if not _is_large(storage, name):
+            return _remove(storage, packed)
+        if _is_packed(storage, name):
             return 0
-        storage.write(packed, compress(render()), newer_than=packed)
-    elif storage.stat(packed) is None:
+        storage.write(packed, compress(storage.read_pieces(name)), newer_than=packed)
+        return 1
+    pieces = iter(render())
+    start = _take(pieces, MIN_COMPRESSED_BYTES)
+    if sum(map(len, start)) < MIN_COMPRESSED_BYTES:
+        removed = _remove(storage, packed)
+        storage.write(name, start, newer_than=name)
+        return removed + 1
+    storage.write(packed, compress(itertools.chain(start, pieces)), newer_than=packed)
+    storage.write(name, decompress(storage.read_pieces(packed)), newer_than=name)  # sooner done than rendered again
+    return 2
+
+
+def _take(pieces: Iterator[bytes], size: int) -> list[bytes]:
+    """The first ``size`` bytes or more, as far as there are so many."""
+    taken: list[bytes] = []
+    missing = size
+    while missing > 0 and (piece := next(pieces, None)) is not None:
+        taken.append(piece)
+        missing -= len(piece)
+    return taken
+
+
+def _remove(storage: Files, name: str) -> int:
+    if storage.stat(name) is None:
         return 0
-    else:
-        storage.remove(packed)
+    storage.remove(name)
     return 1
 
 

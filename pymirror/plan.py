@@ -107,16 +107,18 @@ def plan_projects(
     previous: Snapshot,
     excludes: Sequence[ReleaseRule] = (),
     aside: Iterable[tuple[str, SnapshotFile]] = (),
+    unreached: Iterable[str] = (),
 ) -> tuple[tuple[ProjectPlan, ...], tuple[Failure, ...]]:
     """The projects of the next snapshot, and ``failures`` with what was found on the way.
 
-    A project named in ``failures`` stays as it is in ``previous``, but for what ``excludes`` name: they always win.
-    ``aside`` are (project, file) that were published, and must not come back with other bytes.
+    A project named in ``failures`` or ``unreached`` stays as it is in ``previous``, but for what ``excludes`` name:
+    they always win. ``aside`` are (project, file) that were published, and must not come back with other bytes.
     """
     withdrawn = {(project, file.filename): file for project, file in aside}
     before = {project.name: project for project in previous.projects}
     found = list(failures)
-    projects = [_keep(before[name], excludes) for name in sorted({f.project for f in failures}) if name in before]
+    stay = sorted({*unreached, *(failure.project for failure in failures)})
+    projects = [_keep(before[name], excludes) for name in stay if name in before]
     for selection in selections:
         projects.append(_plan_project(selection, before.get(selection.project), withdrawn, found))
         found += [

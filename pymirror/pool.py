@@ -1,4 +1,4 @@
-"""Distribution files, addressed by content, and the record of what was verified.
+"""Distribution files, addressed by content.
 
 The record spares every run from hashing the pool again: a file whose size and time are as recorded is taken to be what
 it was. It is state: without it the pool is read once and the record written anew.
@@ -6,6 +6,7 @@ it was. It is state: without it the pool is read once and the record written ane
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -19,36 +20,20 @@ from pymirror.layout import (
     BESIDE_SUFFIXES,
     METADATA_SUFFIX,
     POOL,
-    STATE,
+    PROVENANCE_SUFFIX,
     blake2b_of_pool_path,
     blake2b_of_url,
     check_filename,
     pool_path,
 )
 from pymirror.plan import PoolFile, PoolKey, WantedFile
+from pymirror.pool_record import PoolRecord, Record
 from pymirror.progress import Progress
+from pymirror.snapshot import SnapshotFile
 from pymirror.storage.interface import Stat, Storage
 from pymirror.workers import Stop, run_ordered
 
-RECORD = f"{STATE}/pool.jsonl"
-
 _CHUNK_BYTES = 1024 * 1024
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A line of the record. ``mtime_ns`` is that of the file when it was verified."""
-
-    filename: str
-    blake2b: str
-    sha256: str
-    size: int
-    mtime_ns: int
-    metadata_sha256: str | None = None
-    metadata_size: int | None = None
-    is_forgotten: bool = False
-
-
-_line_decoder = msgspec.json.Decoder(Record)
 
 
 class Pool:
@@ -56,53 +41,34 @@ class Pool:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._records: dict[PoolKey, Record] = {}
-        self._lines = 0
+        self._record = PoolRecord(storage)
+        self._examined: dict[PoolKey, Record] = {}  # where nothing may be written
 
     # ── the record ──────────────────────────────────────────────────────────────────────────────
 
     def load(self, *, progress: Progress, stop: Stop, threads: int, write: bool) -> None:
         """Reads the record; where there is none, reads the pool itself, and with ``write`` records what it holds."""
-        data = self._storage.read(RECORD)
-        self._read_lines(data or b"")
-        if self._records:
-            is_torn = not (data or b"").endswith(b"\n")  # the next line would be glued to half a one
-            if write and (is_torn or self._lines > 2 * len(self._records) + 1000):
-                self._rewrite()
+        self._record.load()
+        if self._record:
+            if write and self._record.needs_rewriting:
+                self._record.rewrite()
             return
         names = [name for name in self._storage.walk(POOL) if not name.endswith(BESIDE_SUFFIXES)]
         if not names:
+            if write and self._record.needs_rewriting:
+                self._record.rewrite([])
             return
         progress.phase("reading the pool", items=len(names))
         examine = partial(self._examine, write=write)
+        found = []
         for _, record in run_ordered(names, examine, threads=threads, stop=stop):
             if record is not None:
-                self._records[(record.sha256, record.filename)] = record
+                found.append(record)
             progress.item()
         if write:
-            self._rewrite()
-
-    def _read_lines(self, data: bytes) -> None:
-        for line in data.splitlines():
-            self._lines += 1
-            try:
-                record = _line_decoder.decode(line)
-                pool_path(record.blake2b, record.filename)
-            except (msgspec.DecodeError, ValueError, UnsafeNameError):
-                continue  # damage, such as the last line of a run that was killed
-            key = (record.sha256, record.filename)
-            if record.is_forgotten:
-                self._records.pop(key, None)
-            else:
-                self._records[key] = record
-
-    def _rewrite(self) -> None:
-        lines = [_encode_line(self._records[key]) for key in sorted(self._records)]
-        self._storage.write(RECORD, b"".join(lines))
-        self._lines = len(lines)
-
-    def _append(self, record: Record) -> None:
-        self._storage.append(RECORD, _encode_line(record))
+            self._record.rewrite(found)
+        else:
+            self._examined = {record.key: record for record in found}
 
     # ── what is held ────────────────────────────────────────────────────────────────────────────
 
@@ -116,7 +82,7 @@ class Pool:
             key = (file.sha256 or "", file.filename)
             if file.sha256 is None or key in held:
                 continue
-            record = self._records.get(key)
+            record = self._find(key)
             if record is not None and self._is_unchanged(record):
                 held[key] = _pool_file(record)
             elif (path := _find_path(record, file)) is not None and self._storage.stat(path) is not None:
@@ -129,11 +95,24 @@ class Pool:
         for key, (_, found) in zip(unsure, examined, strict=True):
             if found is not None and found.sha256 == key[0]:
                 held[key] = _pool_file(found)
-                self._records[key] = found
                 if write:
-                    self._append(found)
+                    self._record.append(found)
+                else:
+                    self._examined[key] = found
             progress.item()
         return held
+
+    def holds(self, file: SnapshotFile) -> bool:
+        """Whether a published file, and what stands beside it, are there and unchanged since they were verified."""
+        record = self._record.find((file.sha256, file.filename))
+        if record is None or (record.blake2b, record.metadata_sha256) != (file.blake2b, file.metadata_sha256):
+            return False
+        if file.provenance_sha256 is not None and self._storage.stat(file.path + PROVENANCE_SUFFIX) is None:
+            return False
+        return self._is_unchanged(record)
+
+    def _find(self, key: PoolKey) -> Record | None:
+        return self._examined.get(key) or self._record.find(key)
 
     def _is_unchanged(self, record: Record) -> bool:
         """Whether the file and its metadata have the size and the time that they had when they were verified."""
@@ -170,8 +149,9 @@ class Pool:
 
     # ── changes ─────────────────────────────────────────────────────────────────────────────────
 
-    def add(self, temporary: Path, *, filename: str, sha256: str, blake2b: str) -> tuple[PoolFile, str | None]:
-        """A verified temporary file gets its place; with it comes a warning where its metadata cannot be used.
+    def add(self, source: Path | bytes, *, filename: str, sha256: str, blake2b: str) -> tuple[PoolFile, str | None]:
+        """A verified temporary file, or its bytes, get their place; with it comes a warning where its metadata cannot
+        be used.
 
         The metadata are written first, so that a file in its place always has them beside it.
         """
@@ -180,28 +160,33 @@ class Pool:
         metadata = None
         if filename.endswith(".whl"):
             try:
-                metadata = read_wheel_metadata(temporary, filename=filename)
+                metadata = read_wheel_metadata(source, filename=filename)
             except IntegrityError as error:
                 warning = f"{error}; it is published without core metadata"
         if metadata is not None:
             self._storage.write(path + METADATA_SUFFIX, metadata)
-        stat = self._storage.adopt(temporary, path)
+        try:
+            stat = self._storage.write(path, source) if isinstance(source, bytes) else self._storage.adopt(source, path)
+        except StorageError:
+            with contextlib.suppress(StorageError):
+                if metadata is not None and self._storage.stat(path) is None:
+                    self._storage.remove(path + METADATA_SUFFIX)  # which would stand beside nothing
+            raise
         record = _make_record(filename, sha256, blake2b, stat, metadata)
-        self._records[(sha256, filename)] = record
-        self._append(record)
+        self._record.append(record)
         return _pool_file(record), warning
 
     def forget(self, files: Sequence[PoolKey]) -> None:
         """Drops what is known of ``files``, so that the next run reads them again."""
         for key in files:
-            record = self._records.pop(key, None)
+            record = self._record.find(key)
             if record is not None:
-                self._append(msgspec.structs.replace(record, is_forgotten=True))
+                self._record.append(msgspec.structs.replace(record, is_forgotten=True))
 
     def forget_paths(self, paths: Iterable[str]) -> None:
         """:meth:`forget` for pool paths."""
         gone = set(paths)
-        self.forget([key for key, r in sorted(self._records.items()) if pool_path(r.blake2b, r.filename) in gone])
+        self.forget([r.key for r in self._record.records() if pool_path(r.blake2b, r.filename) in gone])
 
     @staticmethod
     def _read_metadata(path: Path, filename: str) -> bytes | None:
@@ -252,7 +237,3 @@ def _pool_file(record: Record) -> PoolFile:
         size=record.size,
         metadata_sha256=record.metadata_sha256,
     )
-
-
-def _encode_line(record: Record) -> bytes:
-    return msgspec.json.encode(record) + b"\n"

@@ -13,7 +13,14 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from pymirror.errors import PymirrorError, RequestError, StorageError, TransientRequestError, UnreachableError
+from pymirror.errors import (
+    OutOfTimeError,
+    PymirrorError,
+    RequestError,
+    StorageError,
+    TransientRequestError,
+    UnreachableError,
+)
 from pymirror.layout import PROVENANCE_SUFFIX
 from pymirror.progress import Progress
 from pymirror.simple.provenance import ACCEPT, MAX_BYTES, find_problem
@@ -71,7 +78,6 @@ class Provenances:
         self._progress.phase("fetching provenance", items=len(missing))
         fetched = run_ordered(list(missing.values()), self._fetch, threads=self._network.connections, stop=self._stop)
         digests |= {item.file.path: digest for item, digest in fetched if digest is not None}
-        self._warn_of_rest()
         return _with_digests(snapshot, digests) if digests else snapshot
 
     def _find(self, file: SnapshotFile, known: str | None) -> str | None:
@@ -86,6 +92,10 @@ class Provenances:
 
     def _fetch(self, missing: _Missing) -> str | None:
         host = urlsplit(missing.url).netloc
+        if not self._storage.can_hold(missing.file.path + PROVENANCE_SUFFIX):
+            self._progress.warn(f"no provenance for {missing.file.filename}: the name is longer than this disk takes")
+            self._progress.item()
+            return None
         with self._lock:
             if self._failures.get(host, 0) >= MAX_FAILURES:
                 self._unasked[host] = self._unasked.get(host, 0) + 1
@@ -96,6 +106,8 @@ class Provenances:
             self._storage.write(missing.file.path + PROVENANCE_SUFFIX, data)
         except StorageError:
             raise
+        except OutOfTimeError:
+            return None  # the next run finds that it is missing
         except PymirrorError as error:
             self._stop.check()
             self._fail(host, missing.file.filename, error)
@@ -115,7 +127,8 @@ class Provenances:
         message = f"no provenance for {filename}: {error}"
         self._progress.warn(message) if is_told else self._progress.note(message)
 
-    def _warn_of_rest(self) -> None:
+    def tell_rest(self) -> None:
+        """Warns of those that no warning was for yet."""
         for host, count in sorted(self._warned.items()):
             if count > _MAX_WARNINGS:
                 self._progress.warn(f"no provenance for {count - _MAX_WARNINGS} more files, by what {host} answered")

@@ -29,14 +29,29 @@ def publish_documents(
     snapshot: Snapshot, storage: Storage, *, progress: Progress, stop: Stop, threads: int
 ) -> Published:
     """Makes the documents say what ``snapshot`` says."""
-    rows: list[FrontRow] = []
+    rows: dict[str, FrontRow] = {}
     written = removed = 0
     disused = _list_disused(snapshot, storage)
     with Descriptions() as descriptions:
         documents = Documents(Contents(storage, write=True), descriptions, snapshot.site)
-        update = partial(_update, documents=documents, storage=storage, site=snapshot.site, disused=disused, stop=stop)
-        for _, (row, published) in run_ordered(snapshot.projects, update, threads=threads, stop=stop):
-            rows.append(row)
+        changed = []
+        for index, project in enumerate(snapshot.projects):
+            row = _find_row(project, documents, storage)
+            if row is None:
+                changed.append(index)
+            else:
+                rows[project.name] = row
+                progress.item()
+        update = partial(
+            _update,
+            snapshot=snapshot,
+            documents=documents,
+            storage=storage,
+            disused=disused,
+            stop=stop,
+        )
+        for _, (row, published) in run_ordered(changed, update, threads=threads, stop=stop, ahead=8 * threads):
+            rows[row.name] = row
             written += published.written
             removed += published.removed
             progress.item()
@@ -44,10 +59,11 @@ def publish_documents(
             progress.warn(
                 "no process could be had to format descriptions; some are shown as they are written until the next run"
             )
-        for project, filename in sorted(documents.lacking.items()):
-            progress.warn(f"{project}: the metadata of {filename} cannot be read; `pymirror verify` tells more")
+        for name, filename in sorted(documents.lacking.items()):
+            progress.warn(f"{name}: the metadata of {filename} cannot be read; `pymirror verify` tells more")
     if snapshot.site.pages:
-        written += _update_front_page(snapshot, rows, storage, documents.made_by)
+        ordered = [rows[name] for name in sorted(rows)]
+        written += _update_front_page(snapshot, ordered, storage, documents.made_by)
     elif is_own_page(storage, FRONT_PAGE):
         removed += remove_page(storage, FRONT_PAGE)
     removed += _remove_gone(snapshot, storage, disused)
@@ -61,18 +77,18 @@ def render_front_page(snapshot: Snapshot, rows: Sequence[FrontRow]) -> Iterator[
         rows,
         site=snapshot.site,
         files=sum(row.files for row in rows),
-        size=snapshot.size,
-        newest_upload=_find_newest_upload(snapshot),
+        size=sum(row.size for row in rows),
+        newest_upload=_find_newest_upload(rows),
     )
 
 
-def _find_newest_upload(snapshot: Snapshot) -> datetime | None:
-    return max((file.upload_time for _, file in snapshot.files() if file.upload_time is not None), default=None)
+def _find_newest_upload(rows: Sequence[FrontRow]) -> datetime | None:
+    return max((row.newest_upload for row in rows if row.newest_upload is not None), default=None)
 
 
 def digest_front_page(snapshot: Snapshot, rows: Sequence[FrontRow]) -> str:
     """A digest of what the top page says."""
-    return digest((snapshot.site, snapshot.size, rows, _find_newest_upload(snapshot)))
+    return digest((snapshot.site, rows))
 
 
 def _update_front_page(snapshot: Snapshot, rows: Sequence[FrontRow], storage: Storage, made_by: str) -> int:
@@ -91,20 +107,27 @@ def _is_right(storage: Storage, record: Record, made_from: str, made_by: str) ->
     return (record.made_from, record.made_by) == (made_from, made_by) and is_unchanged(storage, record)
 
 
+def _find_row(project: SnapshotProject, documents: Documents, storage: Storage) -> FrontRow | None:
+    """What the front page says of ``project``, where its documents are as they were made."""
+    record = PageRecord(storage).load(project.name)
+    if record is None or not _is_right(storage, record, documents.digest(project), documents.made_by):
+        return None
+    return make_row(project, record.version, record.summary)
+
+
 def _update(
-    project: SnapshotProject,
+    index: int,
     *,
+    snapshot: Snapshot,
     documents: Documents,
     storage: Storage,
-    site: Site,
     disused: Mapping[str, set[str]],
     stop: Stop,
 ) -> tuple[FrontRow, Published]:
+    project, site = snapshot.projects[index], snapshot.site
     records = PageRecord(storage)
     record = records.load(project.name)
     made_from = documents.digest(project)
-    if record is not None and _is_right(storage, record, made_from, documents.made_by):
-        return make_row(project, record.version, record.summary), Published(written=0, removed=0)
     rendered = documents.render(project)
     written = 0
     for name, render in rendered.pages:

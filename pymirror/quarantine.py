@@ -86,7 +86,8 @@ class Quarantine:
         before = self.load()
         if not before:
             return
-        back = {(project, file.path) for project, file in published}
+        aside = {(held.project, held.file.filename) for held in before}
+        back = {(project, file.path) for project, file in published if (project, file.filename) in aside}
         after = [held for held in before if (held.project, held.file.path) not in back]
         if len(after) != len(before):
             self._save(after)

@@ -9,19 +9,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 import msgspec
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from pymirror.closure.model import Outcome, Root, Solution
 from pymirror.environment import Environment
-from pymirror.selection import Candidate, Chosen, Demands, Need, Selection, list_reasons
+from pymirror.selection import Candidate, Chosen, Demands, Need, Selection, is_moot, list_reasons
 from pymirror.selection.fit import Fit
 from pymirror.selection.needs import is_installable
 from pymirror.snapshot import Needed, SnapshotProject
 from pymirror.spec.model import DependencyPolicy, Group, Origin, ProjectRule, Spec, YankedPolicy
+
+if TYPE_CHECKING:
+    from pymirror.closure.model import Outcome, Root
 
 _NOWHERE = Origin(file="", line=None, text="")
 
@@ -48,6 +51,8 @@ def list_roots(spec: Spec, selections: Iterable[Selection]) -> list[Root]:
 
 
 def _list_rule_roots(rule: ProjectRule, project: NormalizedName, kept: Sequence[Chosen]) -> Iterator[Root]:
+    from pymirror.closure.model import Root  # late: only resolutions come here
+
     extras = f"[{','.join(sorted(rule.extras))}]" if rule.extras else ""
     for environment, version in find_root_releases(rule, kept):
         yield Root(
@@ -83,6 +88,8 @@ def find_root_releases(rule: ProjectRule, kept: Sequence[Chosen]) -> Iterator[tu
 
 
 def _list_group_roots(group: Group) -> Iterator[Root]:
+    from pymirror.closure.model import Root  # late: only resolutions come here
+
     environments = dict.fromkeys(each for rule in group.rules for each in rule.filters.environments or ())
     for environment in environments:
         rules = [rule for rule in group.rules if Fit((environment,), rule.marker).every]
@@ -116,6 +123,8 @@ def gather_needs(
     since something could not be read that may concern any root, so does what was published for all. An error is no
     reason to take anything away.
     """
+    from pymirror.closure.model import Solution  # late: only resolutions come here
+
     users = _find_users(outcomes)
     environments: dict[tuple[NormalizedName, Version], dict[Environment, None]] = defaultdict(dict)
     roots: dict[tuple[NormalizedName, Version], set[str]] = defaultdict(set)
@@ -151,6 +160,8 @@ def gather_needs(
 
 def _find_users(outcomes: Sequence[Outcome]) -> dict[int, set[str]]:
     """The names of the roots that each outcome is for: a build serves every root that picks what it builds."""
+    from pymirror.closure.model import Solution  # late: only resolutions come here
+
     picking: dict[tuple[str, Environment], list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         for pick in outcome.picks if isinstance(outcome, Solution) else ():
@@ -173,9 +184,11 @@ def _find_users(outcomes: Sequence[Outcome]) -> dict[int, set[str]]:
     return users
 
 
-def list_lost(spec: Spec, selections: Iterable[Selection], previous: Iterable[SnapshotProject]) -> set[str]:
+def list_lost(
+    spec: Spec, demands: Demands, selections: Iterable[Selection], previous: Iterable[SnapshotProject]
+) -> set[str]:
     """The names of roots that the spec asks for, and of which this run cannot say what they need: their page could not
-    be read, or a file of theirs was refused.
+    be read, or a file of theirs was refused. What is excluded as a whole was not asked for, and is not lost.
     """
     judged = {selection.project: selection for selection in selections}
     before = list(previous)
@@ -188,7 +201,11 @@ def list_lost(spec: Spec, selections: Iterable[Selection], previous: Iterable[Sn
         if not Fit(rule.filters.environments, rule.marker).every:
             continue  # nothing is asked of it anywhere
         wanted = [name for name in known if fnmatchcase(name, rule.pattern)] if rule.is_glob else [rule.pattern]
-        lost |= {str(name) for name in wanted if _is_lost(judged.get(NormalizedName(name)), published)}
+        lost |= {
+            str(name)
+            for name in map(NormalizedName, wanted)
+            if _is_lost(judged.get(name), published) and not is_moot(demands.of(name))
+        }
     return lost
 
 

@@ -6,15 +6,18 @@ A command's modules are imported when it runs, so that ``--help`` answers at onc
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pymirror.errors import (
     ConfigurationError,
@@ -29,7 +32,7 @@ from pymirror.errors import (
 if TYPE_CHECKING:
     from pymirror.commands.ports import Ports
     from pymirror.console import Terminal
-    from pymirror.spec.model import Spec
+    from pymirror.spec.model import Site, Spec
     from pymirror.workers import Alarm, Stop
 
 _MAX_FILE_BYTES = 64 * 1024 * 1024
@@ -41,10 +44,11 @@ def run(
     """``work`` on a spec."""
 
     def start(terminal: Terminal, stop: Stop) -> ExitCode:
-        spec = load_spec(spec_path)
+        spec, fingerprint = _load_spec(spec_path)
         if spec.output.exists() and not spec.output.is_dir():
             raise ConfigurationError(f"output: {spec.output} is not a folder")
-        return work(spec, _make_ports(spec.output, terminal, stop), terminal)
+        ports = _make_ports(spec.output, terminal, stop, spec.site)
+        return work(spec, replace(ports, fingerprint=fingerprint), terminal)
 
     guard(start, quiet=quiet, verbose=verbose, as_json=as_json)
 
@@ -55,28 +59,58 @@ def run_on_tree(
     """``work`` on a tree, which the spec names or which ``path`` is."""
 
     def start(terminal: Terminal, stop: Stop) -> ExitCode:
-        output = path if path.is_dir() else load_spec(path).output
-        return work(_make_ports(output, terminal, stop), terminal)
+        if path.is_dir():
+            return work(_make_ports(path, terminal, stop, None), terminal)
+        spec = load_spec(path)
+        return work(_make_ports(spec.output, terminal, stop, spec.site), terminal)
 
     guard(start, quiet=quiet, verbose=verbose, as_json=as_json)
 
 
 def load_spec(path: Path) -> Spec:
     """The spec at ``path``, with every file that it names."""
+    return _load_spec(path)[0]
+
+
+def _load_spec(path: Path) -> tuple[Spec, str]:
+    """The spec, and a digest of all that it was read from: files and variables."""
     from pymirror.spec.load import load_spec as load
 
-    return load(path, read=read_file, environ=os.environ)
+    digest = hashlib.sha256()
+
+    def note(kind: str, name: object, value: bytes) -> None:
+        digest.update(f"{kind} {name} {len(value)}\n".encode(errors="surrogateescape") + value)
+
+    def read(file: Path) -> bytes:
+        data = read_file(file)
+        note("file", file, data)
+        return data
+
+    class Environ(dict[str, str]):
+        def get(self, name: str, default: Any = None) -> Any:
+            value = super().get(name, default)
+            note("variable", name, str(value).encode(errors="surrogateescape"))
+            return value
+
+        def __getitem__(self, name: str) -> str:
+            value = super().__getitem__(name)
+            note("variable", name, value.encode(errors="surrogateescape"))
+            return value
+
+    spec = load(path, read=read, environ=Environ(os.environ))
+    return spec, digest.hexdigest()
 
 
-def _make_ports(output: Path, terminal: Terminal, stop: Stop) -> Ports:
+def _make_ports(output: Path, terminal: Terminal, stop: Stop, site: Site | None) -> Ports:
     from pymirror.commands.ports import Ports
-    from pymirror.storage.local import LocalStorage
+    from pymirror.storage.local import FILE_MODE, FOLDER_MODE, LocalStorage
 
     # So that what is made has its mode from the first moment: a run that is killed leaves no folder that is not served.
-    os.umask(0o022)
-    return Ports(
-        storage=LocalStorage(output), environ=os.environ, progress=terminal, stop=stop, now=_read_clock(os.environ)
-    )
+    file_mode = site.file_mode if site is not None and site.file_mode is not None else FILE_MODE
+    folder_mode = site.folder_mode if site is not None and site.folder_mode is not None else FOLDER_MODE
+    os.umask(0o777 & ~(file_mode | folder_mode))
+    storage = LocalStorage(output, file_mode=file_mode, folder_mode=folder_mode)
+    return Ports(storage=storage, environ=os.environ, progress=terminal, stop=stop, now=_read_clock(os.environ))
 
 
 def _read_clock(environ: Mapping[str, str]) -> datetime:
@@ -98,6 +132,7 @@ def guard(start: Callable[[Terminal, Stop], ExitCode], *, quiet: bool, verbose: 
 
     terminal = Terminal(Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL)
     signals = _Signals(Stop(), Alarm())
+    _expect_odd_markers()
     try:
         with signals:
             if quiet and verbose:
@@ -110,11 +145,27 @@ def guard(start: Callable[[Terminal, Stop], ExitCode], *, quiet: bool, verbose: 
         code = _tell(terminal, error, as_json=as_json)
     except BrokenPipeError:
         code = ExitCode.INCOMPLETE
+    except RuntimeError:
+        # CPython makes one of whatever comes while a class is made, as in the middle of an import.
+        if not signals.is_heard:
+            raise
+        code = _tell(terminal, TerminatedError() if signals.is_terminated else InterruptedRunError(), as_json=as_json)
     except OSError as error:
         # What no storage translated: the system has no file, process or socket left, or the log is on the full disk.
         code = _tell(terminal, StorageError.from_os_error(error, Path("the system")), as_json=as_json)
     _flush()
     raise SystemExit(int(code))
+
+
+def _expect_odd_markers() -> None:
+    """Keeps Python from warning of a backslash in a marker, which is of upstream's or the spec's making.
+
+    `packaging` reads the strings of markers as Python's own, from a source without a name; nothing else is meant.
+    """
+    for category in (SyntaxWarning, DeprecationWarning):  # the latter before Python 3.12
+        warnings.filterwarnings(
+            "ignore", message=".*invalid (octal )?escape sequence", category=category, module="<unknown>"
+        )
 
 
 def _tell(terminal: Terminal, error: PymirrorError, *, as_json: bool) -> ExitCode:
@@ -162,6 +213,7 @@ class _Signals:
         self.stop = stop
         self._alarm = alarm
         self.is_terminated = False
+        self.is_heard = False
         known = (getattr(signal, name, None) for name in ("SIGTERM", "SIGINT", "SIGHUP"))
         # What is ignored stays so: nohup says it of SIGHUP, a shell of SIGINT for what it runs in the background.
         self._watched = [each for each in known if each is not None and signal.getsignal(each) != signal.SIG_IGN]
@@ -181,6 +233,7 @@ class _Signals:
         self._ignore()
         self._alarm.hear()
         self.is_terminated = number != signal.SIGINT
+        self.is_heard = True
         self.stop.set()
         raise _Ended
 

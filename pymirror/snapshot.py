@@ -7,7 +7,7 @@ without asking anyone.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -71,11 +71,16 @@ class SnapshotProject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     wanted_by: tuple[str, ...] = ()
     needed: tuple[Needed, ...] = ()
 
+    @property
+    def size(self) -> int:
+        """The bytes of all files, each counted once however often it is listed."""
+        return sum({file.path: file.size for file in self.files}.values())
+
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """All that one index holds, its projects in order of name."""
 
-    projects: tuple[SnapshotProject, ...]
+    projects: Sequence[SnapshotProject]
     site: Site = DEFAULT_SITE
     format: int = FORMAT
 
@@ -87,30 +92,86 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def size(self) -> int:
-        """The bytes of all files, each counted once however often it is listed."""
-        return sum({file.path: file.size for _, file in self.files()}.values())
+        """The bytes of all files, each counted once however often its project lists it."""
+        return sum(project.size for project in self.projects)
 
 
-class _Recorded(Snapshot, frozen=True, kw_only=True):
+class _Recorded(msgspec.Struct, frozen=True, kw_only=True):
     """As it is read: snapshots that tell nothing of their site are of versions that wrote no documents."""
 
+    projects: tuple[SnapshotProject, ...]
     site: Site = Site(legacy_json=False, pages=False)
+    format: int = FORMAT
+
+
+class _End(msgspec.Struct, frozen=True, kw_only=True):
+    """What follows the projects; ``sha256`` is that of their lines and of the site."""
+
+    site: Site
+    format: int
+    sha256: str
 
 
 EMPTY = Snapshot(projects=())
 
 
+START = b'{"projects":['
+SEPARATOR = b"\n,"
+
+_encoder = msgspec.json.Encoder()
+_project_decoder = msgspec.json.Decoder(SnapshotProject)
+_snapshot_decoder = msgspec.json.Decoder(_Recorded)
+_end_decoder = msgspec.json.Decoder(_End)
+
+
 def encode_snapshot(snapshot: Snapshot) -> bytes:
-    """The canonical JSON: the same content gives the same bytes."""
-    return msgspec.json.encode(snapshot) + b"\n"
+    """The canonical JSON, with a line for each project: the same content gives the same bytes."""
+    lines = b"".join(
+        (SEPARATOR if number else b"\n") + encode_project(project) for number, project in enumerate(snapshot.projects)
+    )
+    return START + lines + encode_end(snapshot.site, digest_lines(snapshot.site, hashlib.sha256(lines)))
+
+
+def encode_project(project: SnapshotProject) -> bytes:
+    """The canonical JSON of a project, without a line feed."""
+    return _encoder.encode(project)
+
+
+def digest_lines(site: Site, lines: hashlib._Hash) -> str:
+    """The hex digest that tells damage from a whole file: of the lines of the projects, and the site."""
+    digest = lines.copy()
+    digest.update(_encoder.encode(site))
+    return digest.hexdigest()
+
+
+def encode_end(site: Site, sha256: str) -> bytes:
+    """What follows the projects. ``sha256`` is what :func:`digest_lines` says."""
+    end = _encoder.encode(_End(site=site, format=FORMAT, sha256=sha256))
+    return b"\n]," + end.removeprefix(b"{") + b"\n"
+
+
+def decode_project(line: bytes) -> SnapshotProject:
+    """What :func:`encode_project` wrote. Raises :class:`ValueError` for anything else.
+
+    Names are checked where they become paths.
+    """
+    return _project_decoder.decode(line)
+
+
+def decode_end(data: bytes) -> tuple[Site, str]:
+    """The site, and the digest of the lines. Raises :class:`ValueError` for what :func:`encode_end` did not write."""
+    if not data.startswith(b"\n],"):
+        raise ValueError("not the end of a snapshot")
+    end = _end_decoder.decode(b"{" + data.removeprefix(b"\n],"))
+    _check_format(end.format)
+    return end.site, end.sha256
 
 
 def decode_snapshot(data: bytes) -> Snapshot:
-    """What :func:`encode_snapshot` wrote. Raises :class:`ValueError` for anything else."""
-    recorded = msgspec.json.decode(data, type=_Recorded)
+    """What :func:`encode_snapshot` wrote, or earlier versions in one line. Raises :class:`ValueError` otherwise."""
+    recorded = _snapshot_decoder.decode(data)
+    _check_format(recorded.format)
     snapshot = Snapshot(projects=recorded.projects, site=recorded.site, format=recorded.format)
-    if snapshot.format != FORMAT:
-        raise ValueError(f"snapshot format {snapshot.format}; this version reads {FORMAT}")
     try:
         for project, file in snapshot.files():
             check_project(project)
@@ -118,6 +179,11 @@ def decode_snapshot(data: bytes) -> Snapshot:
     except UnsafeNameError as error:
         raise ValueError(f"not a snapshot: {error}") from None
     return snapshot
+
+
+def _check_format(found: int) -> None:
+    if found != FORMAT:
+        raise ValueError(f"snapshot format {found}; this version reads {FORMAT}")
 
 
 def digest_snapshot(snapshot: Snapshot) -> str:

@@ -6,12 +6,13 @@ Certificates are always verified, with the name of the host.
 from __future__ import annotations
 
 import os
+import re
 import socket
 import ssl
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
-from urllib.parse import urlsplit
 
 import truststore
 
@@ -19,8 +20,21 @@ from pymirror.errors import ConfigurationError
 from pymirror.spec.model import Network, Upstream
 
 
-def make_ssl_context(network: Network, upstreams: Sequence[Upstream]) -> ssl.SSLContext:
+def needs_context(network: Network, upstreams: Sequence[Upstream]) -> bool:
+    """Whether anything is said of TLS, or asked for by it; else a context takes its time for nothing."""
+    own = any(each.ca_file or each.client_cert or each.url.startswith("https:") for each in upstreams)
+    return own or network.ca_file is not None or any(map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR")))
+
+
+_HASHED_NAME = re.compile(r"[0-9a-f]{8}\.[0-9]")  # as OpenSSL looks a certificate up in a folder
+
+
+def make_ssl_context(
+    network: Network, upstreams: Sequence[Upstream], *, read_host: Callable[[str], str]
+) -> ssl.SSLContext:
     """The context of every connection: what an upstream has of its own holds for its host alone.
+
+    ``read_host`` gives the host of a URL as the client asks for it: in ASCII, whatever the URL is written in.
 
     Raises :class:`ConfigurationError` where a file cannot be used.
     """
@@ -29,7 +43,7 @@ def make_ssl_context(network: Network, upstreams: Sequence[Upstream]) -> ssl.SSL
     for upstream in upstreams:
         if upstream.ca_file is None and upstream.client_cert is None:
             continue
-        context = own.setdefault(urlsplit(upstream.url).hostname or "", _make_context(network))
+        context = own.setdefault(read_host(upstream.url), _make_context(network))
         if upstream.ca_file is not None:
             _trust(context, upstream.ca_file)
         if upstream.client_cert is not None:
@@ -84,7 +98,7 @@ def _make_context(network: Network) -> ssl.SSLContext:
     """What OpenSSL's variables name; else the system's own trust store, as pip does; and the CAs of the spec."""
     file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
     context: ssl.SSLContext
-    if not file and not folder:
+    if not file and not folder and not _has_trusted_files():
         context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     else:
         try:
@@ -94,6 +108,22 @@ def _make_context(network: Network) -> ssl.SSLContext:
     if network.ca_file is not None:
         _trust(context, network.ca_file)
     return context
+
+
+def _has_trusted_files() -> bool:
+    """Whether OpenSSL itself finds the system's trust store, as on nearly every Linux.
+
+    truststore would do no more there, but it reads the store anew for every connection, and lets no two of them shake
+    hands at the same time.
+    """
+    if sys.platform in ("darwin", "win32"):
+        return False
+    paths = ssl.get_default_verify_paths()
+    try:
+        names = os.listdir(paths.capath) if paths.capath else []  # noqa: PTH208 - names are all it takes
+    except OSError:
+        names = []
+    return bool(paths.cafile) or any(map(_HASHED_NAME.fullmatch, names))
 
 
 def _trust(context: ssl.SSLContext, file: Path) -> None:

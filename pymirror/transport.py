@@ -1,4 +1,4 @@
-"""One HTTP request, done well. The only user of httpx and tenacity: a successor of either is a change of this module.
+"""One HTTP request, done well. With :mod:`pymirror.wire` the only user of httpx; the only one of tenacity.
 
 Every request is bounded in time, redirects and size, keeps to http(s), never goes from https to http, and sends a
 credential to its own origin only.
@@ -7,18 +7,17 @@ credential to its own origin only.
 from __future__ import annotations
 
 import contextlib
-import socket
 import ssl
 import threading
-import time
 import zlib
+from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import httpx
@@ -26,7 +25,6 @@ import tenacity
 
 from pymirror.credentials import Credentials, Origin, origin_of
 from pymirror.errors import (
-    ConfigurationError,
     RequestError,
     TransientRequestError,
     UnansweredError,
@@ -34,20 +32,22 @@ from pymirror.errors import (
     printable_url,
 )
 from pymirror.progress import Progress
+from pymirror.rate import Rate
 from pymirror.reachability import Reachability
 from pymirror.spec.model import Network, Upstream
-from pymirror.tls import make_ssl_context
-from pymirror.workers import Stop, Watchdog
+from pymirror.tls import make_ssl_context, needs_context
+from pymirror.wire import Wire, open_wire
+from pymirror.workers import Deadline, Stop, Watchdog
 
 R = TypeVar("R")
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524})
 _MAX_WAIT_SECONDS = 300.0
+_LOOK_SECONDS = 0.2
 
 LARGE_BYTES = 4 * 1024 * 1024
-"""An answer of more bytes waits until no other such answer is in memory; the pages of nearly all projects are smaller.
-"""
+"""An answer of more bytes waits until no other such answer is in memory; nearly all pages are smaller."""
 
 # UnicodeError is what a host name that is none raises, down to the resolver.
 _PERMANENT_ERRORS = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL, UnicodeError)
@@ -57,7 +57,14 @@ class Answer:
     """The head of an answer, and its body as it arrives."""
 
     def __init__(
-        self, response: httpx.Response, url: str, deadline: float, stop: Stop, take_turn: Callable[[float], None]
+        self,
+        response: httpx.Response,
+        url: str,
+        *,
+        deadline: Deadline,
+        stop: Stop,
+        rate: Rate | None,
+        take_turn: Callable[[Deadline], None],
     ) -> None:
         self.url = url
         self.status = response.status_code
@@ -65,6 +72,7 @@ class Answer:
         self._response = response
         self._deadline = deadline
         self._stop = stop
+        self._rate = rate
         self._take_turn = take_turn
 
     @property
@@ -82,8 +90,9 @@ class Answer:
         """The body as it is stored, in pieces of some 64 kB; for files, whose hashes are of these bytes."""
         return self._checked(self._response.iter_raw())
 
-    def read(self, *, max_bytes: int) -> bytes:
-        """The whole body with its content encoding undone. Raises :class:`RequestError` beyond ``max_bytes``.
+    def read(self, *, max_bytes: int, max_stored_bytes: int | None = None) -> bytes:
+        """The whole body with its content encoding undone. Raises :class:`RequestError` beyond ``max_bytes``, and where
+        more than ``max_stored_bytes`` come over the line.
 
         Unpacked here, and not by httpx, which unpacks a whole chunk, and encodings upon encodings, before it can be
         stopped. Of answers that are large, one is held at a time: memory must not grow with the connections.
@@ -92,11 +101,16 @@ class Answer:
         if encoding not in ("identity", "gzip", "x-gzip", "deflate"):
             raise RequestError(self.url, f'the content encoding "{encoding}" was not asked for')
         unpack = None if encoding == "identity" else zlib.decompressobj(wbits=47)  # gzip or zlib, by its first bytes
-        if (self.content_length or 0) > max_bytes:
-            raise RequestError(self.url, f"the answer is larger than {max_bytes} bytes")
+        most = max_bytes if max_stored_bytes is None else min(max_bytes, max_stored_bytes)
+        if (self.content_length or 0) > most:
+            raise RequestError(self.url, f"the answer is larger than {most} bytes")
         body = bytearray()
         has_turn = False
+        stored_bytes = 0
         for chunk in self.stored_chunks():
+            stored_bytes += len(chunk)
+            if max_stored_bytes is not None and stored_bytes > max_stored_bytes:
+                raise RequestError(self.url, f"the answer is larger than {max_stored_bytes} bytes")
             if len(body) > LARGE_BYTES and not has_turn:
                 self._take_turn(self._deadline)
                 has_turn = True
@@ -111,42 +125,26 @@ class Answer:
         return bytes(body)
 
     def _checked(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        with _translated(self.url):
+        with _translated(self.url, self._stop):
             for chunk in chunks:
+                self._wait_for_rate(len(chunk))
                 self._stop.check()
                 yield chunk
-            if time.monotonic() >= self._deadline:
-                # An answer without a length ends where its connection does, and the watchdog may have ended it.
+            if not self.is_delimited:  # it ends where its connection does, and the watchdog may have ended that
+                self._stop.check()
+            if self._deadline.is_over:
                 raise TransientRequestError(self.url, "the answer was cut off")
 
-
-class _Line:
-    """A client, which serves one request at a time, and the sockets that it has open."""
-
-    def __init__(self, client: httpx.Client) -> None:
-        self.client = client
-        self.sockets: list[socket.socket] = []
-
-    def request(
-        self, method: str, url: str, headers: Mapping[str, str], credential: tuple[str, str] | None
-    ) -> httpx.Response:
-        """The head of the answer; the body is read from it."""
-        auth = httpx.BasicAuth(*credential) if credential else None
-        with _translated(url, transient=UnansweredError):
-            request = self.client.build_request(method, url, headers=dict(headers), extensions={"trace": self._trace})
-            return self.client.send(request, auth=auth, stream=True)
-
-    def _trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Learns of a new connection, plain or after its TLS handshake."""
-        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
-            opened = info["return_value"].get_extra_info("socket")
-            self.sockets[:] = [known for known in self.sockets if known.fileno() != -1]
-            if isinstance(opened, socket.socket):
-                self.sockets.append(opened)
+    def _wait_for_rate(self, size: int) -> None:
+        """Waits until ``size`` bytes may have come; that is no fault of the server's, and takes none of its time."""
+        wait = self._rate.take(size) if self._rate is not None else 0.0
+        if wait > 0:
+            self._deadline.extend(wait)  # at first: the watchdog looks at it meanwhile
+            self._stop.sleep(wait)
 
 
 class Transport:
-    """Makes requests from any number of threads, with one pool of connections and a limit for each host."""
+    """Makes requests from any number of threads, with one pool of connections and limits for each host and for all."""
 
     def __init__(
         self, network: Network, credentials: Credentials, stop: Stop, *, upstreams: Sequence[Upstream] = ()
@@ -156,20 +154,24 @@ class Transport:
         self._stop = stop
         self._lock = threading.Lock()
         self._large = threading.Lock()
-        self._ssl = make_ssl_context(network, upstreams)
-        # One httpx client serves one request at a time: a client shared by threads spends its time on its own lock.
+        self._ssl = cache(partial(make_ssl_context, network, upstreams, read_host=_read_host))
+        if needs_context(network, upstreams):
+            self._ssl()  # what is wrong with it is said before anything is asked
         # The last one returned is the next one used, so that its connection is warm.
-        self._idle: deque[_Line] = deque()
+        self._idle: deque[Wire] = deque()
         self._watchdog = Watchdog()
         self._hosts: dict[Origin, threading.BoundedSemaphore] = {}
+        self._all = threading.BoundedSemaphore(network.connections)
+        self._rate = Rate(network.max_rate, clock=stop.clock) if network.max_rate is not None else None
         self._reachability = Reachability(stop)
+        self._user_agent = f"pymirror/{version('pymirror')}"
         self._idle.append(self._open())
 
     def close(self) -> None:
         """Closes every idle connection."""
         self._watchdog.close()
         while self._idle:
-            self._idle.pop().client.close()
+            self._idle.pop().close()
 
     @contextlib.contextmanager
     def get(
@@ -180,32 +182,36 @@ class Transport:
         ``timeout_seconds`` bounds the whole request with its body. Raises :class:`TransientRequestError` for what may
         heal (:class:`UnansweredError` where no answer came), else :class:`RequestError`.
         """
-        deadline = 0.0
+        deadline: Deadline | None = None
         try:
             for _ in range(self._network.max_redirects + 1):
                 self._stop.check()
-                with self._slot(url), self._line() as line:
+                with self._slot(url), self._wire() as wire:
                     # The time starts with the connection: to wait for one's turn is no fault of the server's.
-                    deadline = deadline or time.monotonic() + timeout_seconds
+                    deadline = deadline or Deadline(timeout_seconds, stop=self._stop)
                     with (
                         contextlib.ExitStack() as turn,
-                        self._watchdog.watch(line.sockets, deadline),
-                        self._send(line, method, url, headers) as response,
+                        self._watchdog.watch(wire.sockets, deadline),
+                        self._send(wire, method, url, headers) as response,
                     ):
                         if response.status_code not in _REDIRECTS:
                             _check_status(response, url)
-                            yield Answer(response, url, deadline, self._stop, partial(self._take_turn, turn, url))
+                            take_turn = partial(self._take_turn, turn, url)
+                            yield Answer(
+                                response, url, deadline=deadline, stop=self._stop, rate=self._rate, take_turn=take_turn
+                            )
                             return
                         url = _follow(response, url)
             raise RequestError(url, f"more than {self._network.max_redirects} redirects")
         except TransientRequestError as error:
-            if deadline and time.monotonic() >= deadline:
+            if deadline is not None and deadline.is_over:
                 kind = UnansweredError if isinstance(error, UnansweredError) else TransientRequestError
                 raise kind(url, f"it took longer than {timeout_seconds:g} s in all") from None
             raise
 
     def retry(self, call: Callable[[], R], *, progress: Progress) -> R:
         """``call()``, again as long as it raises :class:`TransientRequestError` and the retries last."""
+        self._stop.check()
 
         def announce(state: tenacity.RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None
@@ -229,66 +235,76 @@ class Transport:
                 progress.warn(f"{printable(server)} does not answer; it is tried once a minute, and not for each file")
             raise
 
-    def _take_turn(self, turn: contextlib.ExitStack, url: str, deadline: float) -> None:
+    def _take_turn(self, turn: contextlib.ExitStack, url: str, deadline: Deadline) -> None:
         """Waits until no other large answer is in memory, and keeps the place until ``turn`` ends."""
-        while not self._large.acquire(timeout=0.2):
+        while not self._large.acquire(timeout=_LOOK_SECONDS):
             self._stop.check()
-            if time.monotonic() >= deadline:
+            if self._rate is not None:
+                deadline.extend(_LOOK_SECONDS)  # the others may be waiting for it
+            elif deadline.is_over:
                 raise TransientRequestError(url, "other large answers took all the time")
         turn.callback(self._large.release)
 
     @contextlib.contextmanager
     def _slot(self, url: str) -> Iterator[None]:
-        """A place among the connections to the URL's host."""
+        """A place among the connections to the URL's host, then among all: who waits for a host keeps no other back."""
         origin = _read_origin(url)
         with self._lock:
             slots = self._hosts.setdefault(origin, threading.BoundedSemaphore(self._network.connections_per_host))
-        with slots:
+        with slots, self._all:
+            self._stop.check()  # the wait may have been long
             yield
 
     @contextlib.contextmanager
-    def _line(self) -> Iterator[_Line]:
+    def _wire(self) -> Iterator[Wire]:
         try:
-            line = self._idle.pop()
+            wire = self._idle.pop()
         except IndexError:
-            line = self._open()
+            wire = self._open()
         try:
-            yield line
+            yield wire
         finally:
-            line.client.cookies.clear()
-            self._idle.append(line)
+            self._idle.append(wire)
 
-    def _open(self) -> _Line:
-        try:
-            client = httpx.Client(
-                verify=self._ssl,
-                timeout=self._network.timeout_seconds,
-                headers={"User-Agent": f"pymirror/{version('pymirror')}", "Accept-Encoding": "gzip"},
-                limits=httpx.Limits(max_connections=8, max_keepalive_connections=4, keepalive_expiry=30),
-            )
-        except (ImportError, ValueError, httpx.InvalidURL) as error:
-            # Their messages may quote the proxy's URL, and with it a password.
-            hint = "look at HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY"
-            raise ConfigurationError(f"the proxy settings cannot be used ({type(error).__name__})", hint=hint) from None
-        return _Line(client)
+    def _open(self) -> Wire:
+        piece_bytes = self._rate.share(self._network.connections) if self._rate is not None else None
+        return open_wire(self._ssl, timeout_seconds=self._network.timeout_seconds, piece_bytes=piece_bytes)
+
+    def _request(
+        self, wire: Wire, method: str, url: str, headers: Mapping[str, str], credential: tuple[str, str] | None
+    ) -> httpx.Response:
+        """The head of the answer; the body is read from it."""
+        own = {"User-Agent": self._user_agent, "Accept": "*/*", "Accept-Encoding": "gzip", **headers}
+        if credential is not None:
+            own["Authorization"] = "Basic " + b64encode(":".join(credential).encode()).decode("ascii")
+        with _translated(url, self._stop, UnansweredError):
+            return wire.send(method, url, own)
 
     @contextlib.contextmanager
-    def _send(self, line: _Line, method: str, url: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
+    def _send(self, wire: Wire, method: str, url: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
         credential = self._credentials.find(url)
         origin = _read_origin(url)
         with self._reachability.attempt(origin, url):
-            response = line.request(method, url, headers, credential)
+            response = self._request(wire, method, url, headers, credential)
             self._reachability.answered(origin)
         if response.status_code == 401 and credential is None:
             credential = self._credentials.ask_keyring(url)
             if credential is not None:
                 response.close()
-                response = line.request(method, url, headers, credential)
+                response = self._request(wire, method, url, headers, credential)
         try:
             yield response
         finally:
             with contextlib.suppress(httpx.HTTPError):
                 response.close()
+
+
+def _read_host(url: str) -> str:
+    """The host as TLS names it: in ASCII, by IDNA; empty where it is none, to which no request goes."""
+    try:
+        return httpx.URL(url).raw_host.decode("ascii")
+    except httpx.InvalidURL:
+        return ""
 
 
 def _read_origin(url: str) -> Origin:
@@ -355,8 +371,8 @@ def _wait(state: tenacity.RetryCallState) -> float:
 
 
 @contextlib.contextmanager
-def _translated(url: str, transient: type[TransientRequestError] = TransientRequestError) -> Iterator[None]:
-    """httpx's errors as ours; what may heal as ``transient``."""
+def _translated(url: str, stop: Stop, transient: type[RequestError] = TransientRequestError) -> Iterator[None]:
+    """httpx's errors as ours; what may heal as ``transient``. What ``stop`` ended is nobody's error."""
     try:
         yield
     except _PERMANENT_ERRORS as error:
@@ -364,6 +380,7 @@ def _translated(url: str, transient: type[TransientRequestError] = TransientRequ
     except httpx.HTTPError as error:
         if _has_cause(error, ssl.SSLCertVerificationError):
             raise RequestError(url, f"the server's certificate is not trusted: {_describe(error)}") from None
+        stop.check()
         raise transient(url, _describe(error)) from None
 
 

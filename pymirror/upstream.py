@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TypeVar
 
 import msgspec
 from packaging.utils import NormalizedName, canonicalize_name
@@ -13,19 +17,25 @@ from pymirror.distribution import parse_filename
 from pymirror.errors import EmptyPageError, PageError, RequestError, TransientRequestError, UnsafeNameError
 from pymirror.layout import check_project
 from pymirror.progress import Progress
+from pymirror.serials import PageSerials
 from pymirror.simple.legacy import complete, find_legacy_url, lacks_something, parse_legacy
-from pymirror.simple.model import File, Hashes, ProjectDetail, parse_serial
-from pymirror.simple.parse import ACCEPT, find_cut, parse_project_detail, parse_project_list
+from pymirror.simple.model import File, Hashes, ProjectDetail
+from pymirror.simple.parse import find_cut, parse_project_detail, parse_project_list
 from pymirror.spec.model import Network, Upstream
 from pymirror.state import CachedList, CachedPage, PageCache
 from pymirror.transport import Answer, Transport
+from pymirror.validators import make_headers, read_serial, read_validator
+
+R = TypeVar("R")
+
+_FIRST_BYTE = re.compile(r"bytes 0-0/([0-9]{1,18})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchedPage:
     """A project's page, and the URL that it was read from in the end.
 
-    ``to_remember`` is ``None`` where nothing may be kept of it; ``is_new`` where it is not what was kept already.
+    ``to_remember`` is ``None`` where there is nothing to keep of it; ``is_new`` where it is not what was kept already.
     """
 
     detail: ProjectDetail
@@ -36,17 +46,28 @@ class FetchedPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchedList:
-    """The projects of an upstream, and what is to be remembered where it is not already."""
+    """The projects of an upstream, and what is to be remembered where it is not already.
+
+    ``is_other`` is whether they are other projects than those that are remembered.
+    """
 
     projects: tuple[str, ...]
     to_remember: CachedList | None
+    is_other: bool = False
 
 
 class Index:
-    """Reads the pages of one upstream."""
+    """Reads the pages of one upstream. ``now`` is when the run began."""
 
     def __init__(
-        self, upstream: Upstream, *, transport: Transport, cache: PageCache, network: Network, progress: Progress
+        self,
+        upstream: Upstream,
+        *,
+        transport: Transport,
+        cache: PageCache,
+        network: Network,
+        progress: Progress,
+        now: datetime,
     ) -> None:
         self.upstream = upstream
         self.cache = cache
@@ -54,22 +75,32 @@ class Index:
         self._network = network
         self._progress = progress
         self._has_legacy = True
+        self.serials = PageSerials(
+            upstream, transport=transport, cache=cache, network=network, progress=progress, now=now
+        )
 
     def fetch(self, project: NormalizedName) -> FetchedPage:
-        """The page of ``project``. Raises :class:`RequestError` or :class:`PageError`."""
+        """The page of ``project``; as it is remembered where the list says that it has not changed since.
+
+        Raises :class:`RequestError` or :class:`PageError`.
+        """
         url = f"{self.upstream.url}{project}/"
         remembered = self.cache.load(project, url)
+        if remembered is not None and self._is_current(project, remembered):
+            page_url = remembered.page_url
+            return FetchedPage(detail=remembered.detail, url=page_url, to_remember=remembered, is_new=False)
+        doubted: set[str] = set()
 
         def ask(cached: CachedPage | None) -> FetchedPage | None:
             with self._transport.get(
-                url, headers=_make_headers(cached), timeout_seconds=self._network.page_timeout_seconds
+                url, headers=make_headers(cached), timeout_seconds=self._network.page_timeout_seconds
             ) as answer:
-                return self._read(answer, url, project, cached)
+                return self._read(answer, url, project, cached, doubted)
 
         def attempt() -> FetchedPage:
-            page = ask(remembered)
+            page = _ask_again_in_doubt(lambda: ask(remembered))
             if page is None and remembered is not None:
-                page = ask(None)
+                page = _ask_again_in_doubt(lambda: ask(None))
             if page is None:
                 raise PageError(url, "HTTP 304 is no answer to an unconditional request")
             return page
@@ -116,68 +147,83 @@ class Index:
         """Every project of the upstream, in order. Raises :class:`RequestError` or :class:`PageError`."""
         url = self.upstream.url
         remembered = self.cache.load_list(url)
+        doubted: set[str] = set()
 
         def attempt() -> FetchedList:
             with self._transport.get(
-                url, headers=_make_headers(remembered), timeout_seconds=self._network.page_timeout_seconds
+                url, headers=make_headers(remembered), timeout_seconds=self._network.page_timeout_seconds
             ) as answer:
                 if answer.status == 304 and remembered is not None:
+                    self.serials.recall_list(remembered.body_sha256)
                     return FetchedList(projects=remembered.projects, to_remember=None)
                 if answer.status != 200:
                     raise PageError(url, f"HTTP {answer.status} is no answer to this question")
-                return self._read_list(answer, url, remembered)
+                return self._read_list(answer, url, remembered, doubted)
 
-        return self._transport.retry(attempt, progress=self._progress)
+        return self._transport.retry(lambda: _ask_again_in_doubt(attempt), progress=self._progress)
 
-    def _read_list(self, answer: Answer, url: str, remembered: CachedList | None) -> FetchedList:
+    def _read_list(self, answer: Answer, url: str, remembered: CachedList | None, doubted: set[str]) -> FetchedList:
         body = answer.read(max_bytes=self._network.max_page_bytes)
         digest = hashlib.sha256(body).hexdigest()
         if remembered is not None and remembered.body_sha256 == digest:
+            self.serials.read_list(answer, body, remembered.projects)
             return FetchedList(projects=remembered.projects, to_remember=None)
-        _check_whole(answer, body, url)
+        _check_whole(answer, body, url, digest, doubted)
         page = parse_project_list(body, content_type=answer.headers.get("content-type", ""), url=answer.url)
         projects = tuple(sorted({name for text in page.projects if (name := _normalize(text)) is not None}))
         to_remember = CachedList(
             url=url,
-            etag=_read_validator(answer, "etag"),
-            last_modified=_read_validator(answer, "last-modified"),
+            etag=read_validator(answer, "etag"),
+            last_modified=read_validator(answer, "last-modified"),
             body_sha256=digest,
             projects=projects,
-            serial=_read_serial(answer, page.serial),
+            serial=read_serial(answer, page.serial),
         )
-        return FetchedList(projects=projects, to_remember=to_remember)
+        if remembered is None or (to_remember.serial or 0) >= (remembered.serial or 0):  # else it went back in time
+            self.serials.read_list(answer, body, projects)
+        is_other = remembered is None or remembered.projects != projects
+        return FetchedList(projects=projects, to_remember=to_remember, is_other=is_other)
 
-    def fetch_size(self, url: str) -> int | None:
+    def fetch_size(self, url: str, *, by_get: bool = False) -> int | None:
         """The bytes of the file at ``url``, as its server says without sending it; ``None`` where it does not.
 
-        Asked once: it is a hint that can be done without. What looks like an error page tells nothing.
+        Asked once: it is a hint that can be done without. What looks like an error page tells nothing. With ``by_get``
+        the server is asked as for a download, of the first byte: some tell HEAD something else.
         """
-        headers = {"Accept-Encoding": "identity"}
+        headers = {"Accept-Encoding": "identity"} | ({"Range": "bytes=0-0"} if by_get else {})
         timeout = self._network.page_timeout_seconds
-        with self._transport.get(url, headers=headers, timeout_seconds=timeout, method="HEAD") as answer:
+        method = "GET" if by_get else "HEAD"
+        with self._transport.get(url, headers=headers, timeout_seconds=timeout, method=method) as answer:
             is_page = answer.headers.get("content-type", "").lower().startswith("text/html")
             is_packed = answer.headers.get("content-encoding", "identity") != "identity"
-            return answer.content_length if answer.status == 200 and not is_page and not is_packed else None
+            if is_page or is_packed:
+                return None
+            if answer.status == 206:
+                match = _FIRST_BYTE.fullmatch(answer.headers.get("content-range", ""))
+                return int(match[1]) if match else None
+            return answer.content_length if answer.status == 200 else None
 
-    def _read(self, answer: Answer, url: str, project: NormalizedName, cached: CachedPage | None) -> FetchedPage | None:
+    def _read(
+        self, answer: Answer, url: str, project: NormalizedName, cached: CachedPage | None, doubted: set[str]
+    ) -> FetchedPage | None:
         """``None`` where the answer is that of another page than the remembered one, and must be asked for whole."""
         is_there = cached is not None and cached.page_url == answer.url
         if answer.status == 304:
             if cached is None or not is_there:
                 return None
-            return FetchedPage(detail=cached.detail, url=answer.url, to_remember=cached, is_new=False)
+            return self._confirm(cached, answer, project)
         if answer.status != 200:
             raise PageError(url, f"HTTP {answer.status} is no answer to this question")
         body = answer.read(max_bytes=self._network.max_page_bytes)
         digest = hashlib.sha256(body).hexdigest()
         if cached is not None and is_there and cached.body_sha256 == digest:
             # Other validators for the same bytes are not kept: some servers have new ones every time.
-            return FetchedPage(detail=cached.detail, url=answer.url, to_remember=cached, is_new=False)
-        _check_whole(answer, body, url)
+            return self._confirm(cached, answer, project)
+        _check_whole(answer, body, url, digest, doubted)
         # Links are relative to where the page was in the end, not to where it was asked for.
         detail = parse_project_detail(body, content_type=answer.headers.get("content-type", ""), url=answer.url)
         _check_detail(detail, url, project)
-        detail = msgspec.structs.replace(detail, serial=_read_serial(answer, detail.serial))
+        detail = msgspec.structs.replace(detail, serial=read_serial(answer, detail.serial))
         if cached is not None:
             detail = fill_sizes(
                 detail, {(file.filename, file.hashes): file.probable_size for file in cached.detail.files}
@@ -185,42 +231,55 @@ class Index:
         page = CachedPage(
             url=url,
             page_url=answer.url,
-            etag=_read_validator(answer, "etag"),
-            last_modified=_read_validator(answer, "last-modified"),
+            etag=read_validator(answer, "etag"),
+            last_modified=read_validator(answer, "last-modified"),
             body_sha256=digest,
             detail=detail,
         )
-        return FetchedPage(
-            detail=detail, url=answer.url, to_remember=None if _holds_credentials(detail, answer.url) else page
-        )
+        return FetchedPage(detail=detail, url=answer.url, to_remember=page)
+
+    def _is_current(self, project: NormalizedName, page: CachedPage) -> bool:
+        """Whether the remembered ``page`` need not be asked for, nor the legacy API for what it lacks."""
+        is_complete = page.is_completed or find_legacy_url(self.upstream.url, project) is None
+        return self.serials.is_current(project, page) and (is_complete or not lacks_something(page.detail))
+
+    def _confirm(self, cached: CachedPage, answer: Answer, project: NormalizedName) -> FetchedPage:
+        """The remembered page, which has not changed. It is kept anew with another serial, and after a week for its
+        time: that is when it was last asked for.
+        """
+        serial = read_serial(answer)
+        is_other = serial != cached.detail.serial and self.serials.confirms(project, serial)
+        detail = msgspec.structs.replace(cached.detail, serial=serial) if is_other else cached.detail
+        to_remember = msgspec.structs.replace(cached, detail=detail) if is_other else cached
+        is_new = is_other or self.serials.is_old(project)
+        return FetchedPage(detail=detail, url=answer.url, to_remember=to_remember, is_new=is_new)
 
 
-def _check_whole(answer: Answer, body: bytes, url: str) -> None:
-    """A page that was cut off may be whole when it is asked for again."""
+class _DoubtedPageError(TransientRequestError):
+    """A page that may be whole or not."""
+
+
+def _ask_again_in_doubt(ask: Callable[[], R]) -> R:
+    """``ask()``; at once again where the page is in doubt, which is no failure that retries are counted for."""
+    with contextlib.suppress(_DoubtedPageError):
+        return ask()
+    return ask()
+
+
+def _check_whole(answer: Answer, body: bytes, url: str, digest: str, doubted: set[str]) -> None:
+    """A page that was cut off may be whole when it is asked for again.
+
+    ``doubted`` are the digests of pages that were in doubt: one that came a second time was cut by nobody.
+    """
     is_packed = answer.headers.get("content-encoding", "identity").strip().lower() != "identity"  # it has its own end
     content_type = answer.headers.get("content-type", "")
     cut = find_cut(body, content_type=content_type, is_delimited=answer.is_delimited or is_packed)
-    if cut is not None:
-        raise TransientRequestError(url, cut)
-
-
-def _read_serial(answer: Answer, told: int | None) -> int | None:
-    """That of the page, else that of the header, which is all that an HTML page can have."""
-    return told if told is not None else parse_serial(answer.headers.get("x-pypi-last-serial", ""))
-
-
-def _read_validator(answer: Answer, name: str) -> str | None:
-    """A validator that can be sent back; what is not plain ASCII is as good as none."""
-    text = answer.headers.get(name, "")
-    return text if text and text.isascii() and text.isprintable() else None
-
-
-def _holds_credentials(detail: ProjectDetail, page_url: str) -> bool:
-    """Whether a URL has a user or a query in it, which may be a signature: then the page is not remembered, since no
-    credential goes into the state.
-    """
-    links = (link for file in detail.files for link in (file.url, file.provenance or ""))
-    return any("?" in url or "@" in url.partition("://")[2].partition("/")[0] for url in (page_url, *links))
+    if cut is None or (not cut.is_certain and digest in doubted):
+        return
+    if cut.is_certain:
+        raise TransientRequestError(url, cut.problem)
+    doubted.add(digest)
+    raise _DoubtedPageError(url, cut.problem)
 
 
 def fill_sizes(detail: ProjectDetail, sizes: Mapping[tuple[str, Hashes], int | None]) -> ProjectDetail:
@@ -243,15 +302,6 @@ def _normalize(text: str) -> str | None:
         return check_project(canonicalize_name(text))
     except UnsafeNameError:
         return None
-
-
-def _make_headers(cached: CachedPage | CachedList | None) -> dict[str, str]:
-    headers = {"Accept": ACCEPT}
-    if cached is not None and cached.etag:
-        headers["If-None-Match"] = cached.etag
-    elif cached is not None and cached.last_modified:
-        headers["If-Modified-Since"] = cached.last_modified
-    return headers
 
 
 def _check_detail(detail: ProjectDetail, url: str, project: NormalizedName) -> None:

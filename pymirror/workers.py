@@ -11,13 +11,12 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from itertools import count
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from pymirror.errors import InterruptedRunError
+from pymirror.errors import InterruptedRunError, OutOfTimeError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -26,10 +25,21 @@ _PATIENCE_SECONDS = 0.5
 
 
 class Stop:
-    """Set once, when the run must end; long work looks at it between two steps."""
+    """Set once, when the run must end; long work looks at it between two steps. ``clock`` counts seconds, monotonic."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._event = threading.Event()
+        self.clock = clock
+        self._began = clock()
+
+    @property
+    def is_out_of_time(self) -> bool:
+        """Whether the time is over that the work has."""
+        return False
+
+    def within(self, seconds: float | None) -> Stop:
+        """The same for work that has so many seconds, counted from when this one was made: the start of the command."""
+        return self if seconds is None else _TimedStop(self, seconds)
 
     def set(self) -> None:
         self._event.set()
@@ -43,6 +53,55 @@ class Stop:
         """Waits, but not longer than the run lasts."""
         if self._event.wait(seconds):
             raise InterruptedRunError
+
+
+class _TimedStop(Stop):
+    """Ends with another one, and when its own time is over: by :class:`OutOfTimeError`, after which the run goes on."""
+
+    def __init__(self, stop: Stop, seconds: float) -> None:
+        self._event = stop._event
+        self.clock = stop.clock
+        self._began = stop._began
+        self._seconds = seconds
+
+    @property
+    def is_out_of_time(self) -> bool:
+        return self._remaining <= 0
+
+    def check(self) -> None:
+        super().check()
+        if self.is_out_of_time:
+            raise OutOfTimeError("the time of stop-after was over; the next run goes on from here")
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(max(0.0, min(seconds, self._remaining)))
+        self.check()
+
+    @property
+    def _remaining(self) -> float:
+        return self._began + self._seconds - self.clock()
+
+
+class Deadline:
+    """When a request must have ended, by the clock of ``stop``: after so many seconds, or when its time is over."""
+
+    def __init__(self, seconds: float, *, stop: Stop | None = None) -> None:
+        self._stop = stop if stop is not None else Stop()
+        self._moment = self._stop.clock() + seconds
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the seconds have passed."""
+        return self._stop.clock() >= self._moment
+
+    @property
+    def must_end(self) -> bool:
+        """Whether it has to end now, for one reason or the other."""
+        return self.is_over or self._stop.is_out_of_time
+
+    def extend(self, seconds: float) -> None:
+        """So many seconds more: what is waited for meanwhile is not at fault."""
+        self._moment += seconds
 
 
 class Alarm:
@@ -98,14 +157,14 @@ class Watchdog:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._watched: dict[int, tuple[float, Sequence[socket.socket]]] = {}
+        self._watched: dict[int, tuple[Deadline, Sequence[socket.socket]]] = {}
         self._serial = count()
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
 
     @contextlib.contextmanager
-    def watch(self, sockets: Sequence[socket.socket], deadline: float) -> Iterator[None]:
-        """Shuts ``sockets``, which may grow meanwhile, when the monotonic clock passes ``deadline``.
+    def watch(self, sockets: Sequence[socket.socket], deadline: Deadline) -> Iterator[None]:
+        """Shuts ``sockets``, which may grow meanwhile, when ``deadline`` says so, which may be moved meanwhile.
 
         To the reader that may look like the regular end of an answer, so it must look at the clock itself.
         """
@@ -126,9 +185,8 @@ class Watchdog:
 
     def _patrol(self) -> None:
         while not self._closed.wait(self._PERIOD_SECONDS):
-            now = time.monotonic()
             with self._lock:
-                late = [sockets for deadline, sockets in self._watched.values() if deadline <= now]
+                late = [sockets for deadline, sockets in self._watched.values() if deadline.must_end]
                 for sockets in late:
                     for opened in list(sockets):
                         # Under the lock, so that the connection cannot meanwhile serve another request; by the base
@@ -137,26 +195,36 @@ class Watchdog:
                             socket.socket.shutdown(opened, socket.SHUT_RDWR)
 
 
-@dataclass(slots=True)
 class _Shared(Generic[R]):
-    condition: threading.Condition = field(default_factory=threading.Condition)
-    results: dict[int, R | BaseException] = field(default_factory=dict)
-    next_index: int = 0
+    """What the threads share. Each is woken for what it waits for alone: to wake all costs more than most work."""
+
+    def __init__(self) -> None:
+        lock = threading.Lock()
+        self.is_ready = threading.Condition(lock)
+        self.has_room = threading.Condition(lock)
+        self.results: dict[int, R | BaseException] = {}
+        self.next_index = 0
+        self.taken = 0
+        self.is_over = False
 
 
-def run_ordered(items: Sequence[T], work: Callable[[T], R], *, threads: int, stop: Stop) -> Iterator[tuple[T, R]]:
+def run_ordered(
+    items: Sequence[T], work: Callable[[T], R], *, threads: int, stop: Stop, ahead: int | None = None
+) -> Generator[tuple[T, R], None, None]:
     """``(item, work(item))`` for each of ``items``, in their order, on at most ``threads`` threads.
 
-    A slow item holds no other back: results wait for it. ``work`` returns the failures that it expects; what it raises
-    is raised here, at the item's turn, and ends the run.
+    A slow item holds no other back: results wait for it, at most ``ahead`` of them where that is given. ``work``
+    returns the failures that it expects; what it raises is raised here, at the item's turn, and ends the run.
     """
     shared: _Shared[R] = _Shared()
 
     def loop() -> None:
         while True:
-            with shared.condition:
+            with shared.has_room:
+                while ahead is not None and shared.next_index >= shared.taken + ahead and not shared.is_over:
+                    shared.has_room.wait()
                 index = shared.next_index
-                if index >= len(items):
+                if index >= len(items) or shared.is_over:
                     return
                 shared.next_index += 1
             try:
@@ -164,9 +232,10 @@ def run_ordered(items: Sequence[T], work: Callable[[T], R], *, threads: int, sto
                 result: R | BaseException = work(items[index])
             except BaseException as error:  # noqa: BLE001 - handed to the caller's thread, which raises it
                 result = error
-            with shared.condition:
+            with shared.is_ready:
                 shared.results[index] = result
-                shared.condition.notify_all()
+                if index == shared.taken:
+                    shared.is_ready.notify()
 
     workers = [
         threading.Thread(target=loop, name=f"pymirror-{number}", daemon=True)
@@ -177,9 +246,18 @@ def run_ordered(items: Sequence[T], work: Callable[[T], R], *, threads: int, sto
     try:
         yield from zip(items, _in_order(shared, len(items)), strict=True)
     except BaseException:
-        stop.set()
+        if shared.taken < len(items):
+            stop.set()
+        _end(shared)
         _wait_for(workers)
         raise
+    _end(shared)
+
+
+def _end(shared: _Shared[R]) -> None:
+    with shared.has_room:
+        shared.is_over = True
+        shared.has_room.notify_all()
 
 
 def _wait_for(workers: Sequence[threading.Thread]) -> None:
@@ -194,10 +272,12 @@ def _wait_for(workers: Sequence[threading.Thread]) -> None:
 
 def _in_order(shared: _Shared[R], total: int) -> Iterable[R]:
     for index in range(total):
-        with shared.condition:
+        with shared.is_ready:
             while index not in shared.results:
-                shared.condition.wait()
+                shared.is_ready.wait()
             result = shared.results.pop(index)
+            shared.taken = index + 1
+            shared.has_room.notify()
         if isinstance(result, BaseException):
             raise result
         yield result

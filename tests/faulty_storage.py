@@ -161,7 +161,7 @@ class Doomed:
             if stat.S_ISDIR(status.st_mode):
                 self._folders[self._key(status)] = self._list(os.listdir(descriptor), descriptor)
             else:
-                data = os.pread(descriptor, status.st_size, 0)
+                data = Path(f"/proc/self/fd/{descriptor}").read_bytes()  # itself it may be open for writing alone
                 self._files[self._key(status)] = (data, status.st_mtime_ns)
 
     def _adopt_all(self) -> None:

@@ -8,7 +8,7 @@ import re
 import ssl
 import threading
 from base64 import b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -93,10 +93,11 @@ class Gate:
         with self._changed:
             self._waiting -= 1
 
-    def wait_for(self, requests: int) -> None:
+    def wait_for(self, requests: int, *, patience_seconds: float = 20) -> None:
         """Returns when so many requests are held back at once."""
         with self._changed:
-            assert self._changed.wait_for(lambda: self._waiting >= requests, 20), f"{self._waiting} requests came"
+            came = self._changed.wait_for(lambda: self._waiting >= requests, patience_seconds)
+            assert came, f"{self._waiting} requests came"
 
     def open(self) -> None:
         self._opened.set()
@@ -108,7 +109,9 @@ class LocalIndex:
     With ``certificate``, a PEM file that holds the key too, it speaks https. ``credential``, ``user:password``, is
     asked of every request once it is set. ``tells_sizes`` and ``tells_upload_times`` are about the pages; ``listed``
     are projects that the list names beside those with files; without ``answers_head``, HEAD is told no length. With
-    ``has_legacy`` there is the legacy JSON API, which tells what the pages need not.
+    ``has_legacy`` there is the legacy JSON API, which tells what the pages need not. ``serials`` count the changes of
+    projects, as PyPI does: those of the list are ``listed_serials`` where these are given, and it is as new as
+    ``list_serial``.
     """
 
     def __init__(
@@ -130,6 +133,9 @@ class LocalIndex:
         self.tells_upload_times = True
         self.answers_head = True
         self.has_legacy = False
+        self.serials: dict[str, int] = {}
+        self.listed_serials: Mapping[str, object] | None = None
+        self.list_serial: int | None = None
         self.listed: list[str] = []
         self.entries: list[Entry] = []
         self.log: list[Request] = []
@@ -232,6 +238,8 @@ class LocalIndex:
             file["yanked"] = entry.yanked
             files.append(file)
         page: dict[str, Any] = {"meta": {"api-version": "1.4"}, "name": project, "files": files}
+        if project in self.serials:
+            page["meta"]["_last-serial"] = self.serials[project]
         if project in self.statuses:
             status, reason = self.statuses[project]
             page["project-status"] = {"status": status} | ({"reason": reason} if reason else {})
@@ -276,6 +284,14 @@ class LocalIndex:
                 }
                 releases.setdefault("1", []).append(told)
         return json.dumps({"info": {}, "releases": releases}).encode()
+
+    def list_json(self) -> bytes:
+        told = self.serials if self.listed_serials is None else self.listed_serials
+        projects = [{"name": name} | ({"_last-serial": told[name]} if name in told else {}) for name in self.projects()]
+        newest = max(self.serials.values(), default=None)
+        serial = newest if self.list_serial is None else self.list_serial
+        meta = {"api-version": "1.4"} | ({"_last-serial": serial} if serial is not None else {})
+        return json.dumps({"meta": meta, "projects": projects}).encode()
 
     def projects(self) -> list[str]:
         return sorted({*(entry.project for entry in self.entries), *self.statuses, *self.listed})
@@ -362,16 +378,17 @@ class Handler(BaseHTTPRequestHandler):
             JSON_TYPE in self.headers.get("Accept", "") or index.formats == ("json",)
         )
         if project is None:
-            names = index.projects()
             if wants_json:
-                body = json.dumps({"meta": {"api-version": "1.4"}, "projects": [{"name": n} for n in names]}).encode()
+                body = index.list_json()
             else:
-                body = "".join(f'<a href="{name}/">{name}</a>' for name in names).encode()
+                body = "".join(f'<a href="{name}/">{name}</a>' for name in index.projects()).encode()
         elif not any(entry.project == project for entry in index.entries) and project not in index.statuses:
             return Answer(404, b"no such project\n")
         else:
             body = index.detail_json(project) if wants_json else index.detail_html(project)
         headers = {"Content-Type": JSON_TYPE if wants_json else "text/html"}
+        if project in index.serials:
+            headers["X-PyPI-Last-Serial"] = str(index.serials[project])
         if index.validators:
             headers["ETag"] = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
             if self.headers.get("If-None-Match") == headers["ETag"]:

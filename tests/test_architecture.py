@@ -69,6 +69,7 @@ STAGES: tuple[tuple[str, frozenset[str]], ...] = (
                 "simple.parse_html",
                 "simple.parse_json",
                 "simple.provenance",
+                "simple.serials",
                 "simple.tags",
                 "distribution",
                 "metadata",
@@ -149,7 +150,11 @@ STAGES: tuple[tuple[str, frozenset[str]], ...] = (
             {
                 "workers",
                 "tls",
+                "wire",
                 "transport",
+                "rate",
+                "validators",
+                "serials",
                 "reachability",
                 "credentials",
                 "default_index",
@@ -161,6 +166,12 @@ STAGES: tuple[tuple[str, frozenset[str]], ...] = (
                 "storage.local",
                 "serving.server",
                 "pool",
+                "pool_record",
+                "positioned",
+                "published_pages",
+                "settled",
+                "storage.steps",
+                "stored_snapshot",
                 "state",
                 "history",
                 "publish",
@@ -201,6 +212,7 @@ STAGES: tuple[tuple[str, frozenset[str]], ...] = (
                 "commands.check_roots",
                 "commands.check_rules",
                 "commands.check_second",
+                "commands.closed",
                 "commands.config",
                 "commands.decide",
                 "commands.dependencies",
@@ -223,6 +235,7 @@ STAGES: tuple[tuple[str, frozenset[str]], ...] = (
                 "commands.serve",
                 "commands.sizes",
                 "commands.sync",
+                "commands.tally",
                 "commands.verify",
                 "commands.verify_files",
                 "commands.verify_modes",
@@ -265,7 +278,7 @@ OWNERS: dict[str, frozenset[str]] = {
     "readme_renderer": frozenset({"description_worker"}),
     "docutils": frozenset({"description_worker"}),
     "nh3": frozenset({"description_worker"}),
-    "httpx": frozenset({"transport"}),
+    "httpx": frozenset({"transport", "wire"}),
     "tenacity": frozenset({"transport"}),
     "truststore": frozenset({"tls"}),
     "unearth": frozenset({"credentials", "default_index"}),
@@ -443,7 +456,19 @@ def test_no_module_imports_from_a_later_stage_when_all_are_listed() -> None:
 
 
 def test_no_verb_imports_another_when_all_are_listed() -> None:
-    names = {"ask", "decide", "dependencies", "obtain", "plan_files", "ports", "report", "sizes", "verify_pages"}
+    names = {
+        "ask",
+        "closed",
+        "decide",
+        "dependencies",
+        "obtain",
+        "plan_files",
+        "ports",
+        "report",
+        "sizes",
+        "tally",
+        "verify_pages",
+    }
     names |= {"rollback", "verify_files", "verify_modes", "verify_tree", "why_needs", "why_report"}
     names |= {f"check_{name}" for name in ("answers", "install", "locks", "report", "roots", "rules", "second")}
     shared = {"commands", *(f"commands.{name}" for name in names)}

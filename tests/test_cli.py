@@ -368,3 +368,21 @@ def test_an_interrupt_leaves_no_traceback_while_the_modules_are_read(environ: di
 
     assert done.returncode == -signal.SIGINT
     assert done.stderr == ""
+
+
+def test_python_warns_of_no_marker_when_a_backslash_is_in_it(index: LocalIndex, mirror: Mirror) -> None:
+    """Python 3.12 and newer warn of it unasked; the markers are the spec's and those of a wheel's metadata."""
+    odd = r"sys_platform == '\d\400'"
+    index.add(make_wheel("demo", "1.0", requires=[f"other ; {odd}"]))
+    mirror.write_spec(
+        index,
+        "dependencies: true\nenvironments: {python: ['3.12'], platform: [linux]}\n"
+        f"projects:\n  - demo\n  - demo ; {odd}",
+    )
+    mirror.environ["PYTHONWARNINGS"] = "default"
+    with mirror.started("sync") as process:
+        _, err = process.communicate(timeout=60)
+
+    assert process.returncode == 0, err
+    assert "escape" not in err
+    assert mirror.filenames("demo") == ["demo-1.0-py3-none-any.whl"]

@@ -46,6 +46,7 @@ def assert_next_run_converges(mirror: Mirror, states: dict[State, int], undistur
             raise AssertionError(f"cut short before call {call}") from error
 
 
+@pytest.mark.no_cover
 def test_next_run_converges_when_a_run_was_killed_or_lost_its_power_before_any_call(
     index: LocalIndex, mirror: Mirror
 ) -> None:
@@ -75,6 +76,7 @@ def test_next_run_converges_when_a_run_was_killed_or_lost_its_power_before_any_c
         assert_whole(mirror)
 
 
+@pytest.mark.no_cover
 def test_next_run_converges_when_a_run_without_exchange_was_killed_before_any_call(
     index: LocalIndex, mirror: Mirror
 ) -> None:

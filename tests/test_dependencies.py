@@ -418,6 +418,23 @@ def test_what_a_moot_rule_needed_leaves(index: LocalIndex, mirror: Mirror) -> No
     assert mirror.projects() == ["other"]
 
 
+def test_what_an_excluded_project_needed_leaves_with_it_when_a_pattern_wants_it(
+    index: LocalIndex, mirror: Mirror
+) -> None:
+    index.add(make_wheel("app", "1.0", requires=["lib"]))
+    index.add(make_wheel("app-b", "1.0"))
+    index.add(make_wheel("lib", "1.0"))
+    body = f"{LINUX}\nmax-removal: 100 %\ndependencies: true\nprojects: ['app*']"
+    mirror.write_spec(index, body)
+    mirror.sync()
+    mirror.write_spec(index, f"{body}\nexclude: [app]")
+
+    mirror.sync()
+
+    assert mirror.projects() == ["app-b"]
+    assert "nothing new, nothing written\n" in mirror.sync().err
+
+
 def test_old_dependencies_leave_when_only_an_old_file_of_the_root_is_refused(index: LocalIndex, mirror: Mirror) -> None:
     add(index, "app", "1.0").hashes.clear()
     add(index, "app", "2.0", "lib")

@@ -32,6 +32,7 @@ from pymirror.spec.schema import (
     ProjectEntry,
     UpstreamEntry,
 )
+from pymirror.storage.local import FILE_MODE, FOLDER_MODE
 from tests.archives import make_wheel
 from tests.conftest import Mirror
 from tests.index import LocalIndex
@@ -311,9 +312,11 @@ def test_defaults_are_the_defaults(block: Block) -> None:
     assert shown.network == default.network
     assert replace(shown.filters, origins=()) == replace(default.filters, origins=())
     assert (shown.max_removal, shown.allow_http) == (default.max_removal, default.allow_http)
+    assert shown.site.file_mode in (None, FILE_MODE)
+    assert shown.site.folder_mode in (None, FOLDER_MODE)
     assert (shown.require_hashes, shown.on_upstream_removal) == (default.require_hashes, default.on_upstream_removal)
     keys = set(re.findall(r"^ *([a-z-]+):", block.text, re.MULTILINE))
-    with_defaults = {"network"} | _keys(NetworkEntry) - {"ca-file"}
+    with_defaults = {"network"} | _keys(NetworkEntry) - {"ca-file", "max-rate"}
     assert keys == (with_defaults if "network" in keys else keys & _keys(Document))
 
 

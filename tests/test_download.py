@@ -15,7 +15,7 @@ from tests.conftest import Mirror
 from tests.index import Answer, Entry, Gate, Handler, LocalIndex, Respond
 
 SDIST = "demo-1.0.tar.gz"
-SIZE = 300_000
+SIZE = 1_200_000
 
 
 def add_large(index: LocalIndex, **said: Any) -> Entry:

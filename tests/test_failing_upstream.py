@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import itertools
 import socket
 import struct
 import threading
@@ -91,6 +92,8 @@ def always(index: LocalIndex, path: str, fault: Fault, body: bytes) -> None:
 TYPE = f"Content-Type: {JSON_TYPE}"
 SAYS = {"Content-Type": JSON_TYPE}
 
+CUT = "before the end of the answer"
+
 PAGE_FAULTS = {
     "reset": Fault(lambda _, __: reset_at_once(), "Error"),
     "closed": Fault(lambda _, __: Answer(raw=()), "disconnected"),
@@ -98,9 +101,9 @@ PAGE_FAULTS = {
         lambda body, _: reset_after(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n{" % len(body)), "Error"
     ),
     "garbage": Fault(lambda _, __: Answer(raw=(b"\x16\x03\x01 this is no HTTP\r\n\r\n",)), "ProtocolError"),
-    "truncated": Fault(lambda body, _: Answer(200, body, SAYS, cut=40), "closed connection"),
+    "truncated": Fault(lambda body, _: Answer(200, body, SAYS, cut=40), CUT),
     "length-too-large": Fault(
-        lambda body, _: wire(f"HTTP/1.1 200 OK\n{TYPE}\nContent-Length: {len(body) + 9}", body), "closed connection"
+        lambda body, _: wire(f"HTTP/1.1 200 OK\n{TYPE}\nContent-Length: {len(body) + 9}", body), CUT
     ),
     "length-too-small": Fault(
         lambda body, _: wire(f"HTTP/1.1 200 OK\n{TYPE}\nContent-Length: {len(body) - 9}", body), "ends within its JSON"
@@ -112,7 +115,7 @@ PAGE_FAULTS = {
         lambda body, _: wire(f"HTTP/1.1 200 OK\n{TYPE}\nContent-Length: 5\nContent-Length: 6", body), "ProtocolError"
     ),
     "chunks-that-break": Fault(
-        lambda body, _: wire(f"HTTP/1.1 200 OK\n{TYPE}\nTransfer-Encoding: chunked", b"ffff\r\n" + body), "incomplete"
+        lambda body, _: wire(f"HTTP/1.1 200 OK\n{TYPE}\nTransfer-Encoding: chunked", b"ffff\r\n" + body), CUT
     ),
     "not-gzip": Fault(lambda body, _: Answer(200, body, SAYS | {"Content-Encoding": "gzip"}), "cannot be unpacked"),
     "brotli": Fault(lambda body, _: Answer(200, body, SAYS | {"Content-Encoding": "br"}), "was not asked for", 1),
@@ -169,7 +172,8 @@ def test_the_other_projects_go_on_when_the_page_of_one_fails(index: LocalIndex, 
     assert problems.keys() == PAGE_FAULTS.keys() - {"not-modified"}
     for project, fault in PAGE_FAULTS.items():
         assert fault.problem in problems.get(project, ""), (project, problems[project])
-        assert len(index.requests(f"/simple/{project}/")) == fault.requests, project
+        # Of two attempts one may be lost on a connection that the server had closed meanwhile.
+        assert max(1, fault.requests - 1) <= len(index.requests(f"/simple/{project}/")) <= fault.requests, project
         page = f"simple/{project}/index.html"
         assert mirror.published()[page] == before[page], project
     assert mirror.filenames("good") == ["good-1.0.tar.gz", "good-2.0.tar.gz"]
@@ -184,7 +188,7 @@ def test_the_other_projects_go_on_when_the_page_of_one_fails(index: LocalIndex, 
 FILE_FAULTS = {
     "reset": Fault(lambda _, __: reset_at_once(), "Error"),
     "closed": Fault(lambda _, __: Answer(raw=()), "disconnected"),
-    "truncated": Fault(lambda body, _: Answer(200, body, {}, cut=40), "closed connection"),
+    "truncated": Fault(lambda body, _: Answer(200, body, {}, cut=40), CUT),
     "length-too-large": Fault(
         lambda body, _: wire(f"HTTP/1.1 200 OK\nContent-Length: {len(body) + 9}", body), "size of ", 2
     ),
@@ -233,7 +237,8 @@ def test_the_other_files_are_fetched_when_one_fails(index: LocalIndex, mirror: M
     for project, fault in FILE_FAULTS.items():
         entry = bad[project]
         assert fault.problem in problems.get(project, ""), (project, problems[project])
-        assert len(index.requests(entry.path)) == fault.requests, project
+        # Of two attempts one may be lost on a connection that the server had closed meanwhile.
+        assert max(1, fault.requests - 1) <= len(index.requests(entry.path)) <= fault.requests, project
         if project != "packed":
             assert mirror.filenames(project) == [f"{project.replace('-', '_')}-1.0.tar.gz"]
             assert entry.filename not in mirror.pool()
@@ -266,7 +271,10 @@ CUTS: dict[str, Callable[[bytes], Answer]] = {
 }
 
 
-@pytest.mark.parametrize("name", CUTS)
+LASTING_CUTS = [name for name in CUTS if name != "length of the half"]  # which no second answer can tell from a whole
+
+
+@pytest.mark.parametrize("name", LASTING_CUTS)
 def test_no_file_leaves_the_index_when_half_a_page_came(index: LocalIndex, mirror: Mirror, name: str) -> None:
     """Half a page of HTML is one that a browser shows."""
     index.formats = ("html",)
@@ -321,6 +329,44 @@ def test_a_page_is_taken_when_a_comment_follows_its_end(index: LocalIndex, mirro
     mirror.write_spec(index, "projects: [demo]", network=NETWORK)
 
     mirror.sync()
+
+
+def without_end(body: bytes) -> bytes:
+    """HTML lets these end tags be left out."""
+    return body.replace(b"</body></html>", b"\n<!-- made by hand -->\n")
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+@pytest.mark.parametrize("path", ["/simple/", "/simple/demo/"])
+def test_a_page_without_end_tags_is_taken_when_it_comes_twice(
+    index: LocalIndex, mirror: Mirror, path: str, retries: int
+) -> None:
+    index.formats = ("html",)
+    index.add(make_sdist("demo", "1.0"))
+    body = index.detail_html("demo") if path != "/simple/" else b'<html><body><a href="demo/">demo</a></body></html>'
+    index.fail_always(path, Answer(200, without_end(body), {"Content-Type": "text/html"}))
+    mirror.write_spec(index, "projects: ['dem*']", network=f"retries: {retries}")
+    mirror.sync()
+
+    assert mirror.filenames("demo") == ["demo-1.0.tar.gz"]
+    assert len([request for request in index.requests() if request.path == path]) == 2
+    index.forget()
+    assert mirror.sync().err.endswith("nothing new, nothing written\n")
+    assert len([request for request in index.requests() if request.path == path]) == 1  # it is known by now
+
+
+def test_a_page_without_end_tags_is_refused_when_it_never_comes_twice(index: LocalIndex, mirror: Mirror) -> None:
+    index.formats = ("html",)
+    index.add(make_sdist("demo", "1.0"))
+    body = without_end(index.detail_html("demo"))
+    count = itertools.count()
+    index.fail(
+        "/simple/demo/",
+        *[lambda _: Answer(200, body + b"<p>%d" % next(count), {"Content-Type": "text/html"})] * 20,
+    )
+    mirror.write_spec(index, "projects: [demo]", network=NETWORK)
+
+    assert "the page ends before its </html>" in mirror.sync(code=1).err
 
 
 def test_a_page_is_taken_when_its_packing_tells_where_it_ends(index: LocalIndex, mirror: Mirror) -> None:

@@ -17,6 +17,7 @@ from pymirror.commands.sync import sync
 from pymirror.layout import LINKS_PAGE
 from pymirror.progress import NoProgress
 from pymirror.spec.load import load_spec
+from pymirror.storage.interface import Stat
 from pymirror.storage.local import LocalStorage
 from pymirror.workers import Stop
 from tests.archives import make_sdist, make_wheel
@@ -104,10 +105,11 @@ def test_sync_refuses_when_a_folder_of_that_name_came_before_flat_did(index: Loc
 class KilledAfterThePages(LocalStorage):
     """The pages for installers are in place, and then the process is gone."""
 
-    def write(self, name: str, data: bytes | Iterable[bytes], *, newer_than: str | None = None) -> None:
-        super().write(name, data, newer_than=newer_than)
+    def write(self, name: str, data: bytes | Iterable[bytes], *, newer_than: str | None = None) -> Stat:
+        stat = super().write(name, data, newer_than=newer_than)
         if name == LINKS_PAGE:
             raise KeyboardInterrupt
+        return stat
 
 
 def test_sync_takes_its_links_away_when_the_run_that_should_have_was_killed(index: LocalIndex, mirror: Mirror) -> None:

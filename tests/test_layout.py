@@ -18,6 +18,7 @@ from pymirror.layout import (
     blake2b_of_url,
     check_filename,
     check_project,
+    is_device,
     pool_path,
     project_folder,
     relative_url,
@@ -116,6 +117,18 @@ def test_check_filename_refuses_a_name_when_it_has_other_characters(filename: st
 def test_check_filename_refuses_a_name_when_windows_takes_it_for_a_device(filename: str) -> None:
     with pytest.raises(UnsafeNameError, match="device name on Windows"):
         check_filename(filename)
+
+
+@pytest.mark.parametrize("project", ["con", "nul", "prn", "aux", "com1", "lpt9"])
+def test_a_project_may_have_the_name_of_a_device(project: str) -> None:
+    """There are such projects: nobody must go without them but on Windows, where the storage cannot hold them."""
+    assert check_project(project) == project
+    assert is_device(project)
+
+
+@pytest.mark.parametrize("name", ["console", "con-1", "null", "com10", "a-con", "con-1.0.zip"])
+def test_a_name_is_no_device_when_it_only_begins_as_one(name: str) -> None:
+    assert not is_device(name)
 
 
 @pytest.mark.parametrize("length", [MAX_FILENAME_BYTES + 1, 300, 100_000])

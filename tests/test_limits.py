@@ -18,8 +18,9 @@ def add_sdist(index: LocalIndex, project: str = "demo", version: str = "1.0", *,
 
 
 def downloads(index: LocalIndex) -> list[str]:
-    """The names of the files that were fetched, or tried to be."""
-    return [path.rpartition("/")[2] for path in index.asked_for("GET", "/packages/")]
+    """The names of the files that were fetched, or tried to be; to ask for one byte is to ask for the size."""
+    fetched = [request for request in index.requests("/packages/") if request.headers.get("range") != "bytes=0-0"]
+    return [request.path.rpartition("/")[2] for request in fetched if request.method == "GET"]
 
 
 def heads(index: LocalIndex) -> list[str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -186,3 +189,30 @@ def test_impatient_signals_leave_no_traceback(index: LocalIndex, published: Mirr
 
     assert "Traceback" not in err
     assert process.returncode in (143, -signal.SIGTERM)  # the last one may find the interpreter gone
+
+
+def test_a_signal_ends_the_run_when_it_comes_in_the_middle_of_an_import(
+    index: LocalIndex, published: Mirror, tmp_path: Path
+) -> None:
+    """CPython makes a RuntimeError of what is raised while a class is made."""
+    (tmp_path / "tenacity.py").write_text(
+        "import os, signal\n"
+        "class Late:\n"
+        "    def __set_name__(self, owner, name):\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        for _ in range(1000000): pass\n"
+        "class Made:\n"
+        "    late = Late()\n"
+    )
+
+    run = subprocess.run(
+        [sys.executable, "-m", "pymirror", "sync"],
+        cwd=published.spec.parent,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert run.returncode == 143, run.stderr
+    assert "Traceback" not in run.stderr

@@ -77,6 +77,7 @@ def _sync_badly(mirror: Mirror, failing: Failing) -> StorageError | None:
 
 def test_a_file_is_fetched_from_its_start_when_it_could_not_be_synced(index: LocalIndex, mirror: Mirror) -> None:
     """After a failed fsync, what the system has in memory may never have reached the disk."""
+    index.tells_sizes = False  # so that it does not stay in memory until it is whole
     index.add(make_wheel("demo", "1.0"))
     mirror.write_spec(index, "projects: [demo]")
 
@@ -164,7 +165,7 @@ def test_nothing_is_lost_when_the_disk_is_full_and_prune_makes_room(
     mirror.run("prune")
     assert mirror.pool() == ["demo-1.0-py3-none-any.whl", "demo-1.0-py3-none-any.whl.metadata"]
     (small_disk / "full").unlink()
-    shutil.rmtree(mirror.tree / ".pymirror/partial")
+    shutil.rmtree(mirror.tree / ".pymirror/partial", ignore_errors=True)
     mirror.run("verify")
 
 
@@ -312,6 +313,63 @@ def test_a_name_is_mirrored_or_refused_when_it_is_as_long_as_a_disk_allows(index
     assert max(len(name) for name in mirror.pool()) == 240 + len(".provenance")
     assert f"failed: {refused}" in run.err
     mirror.run("verify")
+
+
+def _make_deep_folder(folder: Path, length: int) -> Path:
+    """A folder whose own path has so many bytes."""
+    while len(str(folder)) < length - 201:
+        folder /= "d" * min(200, length - 202 - len(str(folder)) if length - len(str(folder)) > 202 else 200)
+    folder /= "d" * (length - 1 - len(str(folder)))
+    assert len(str(folder)) == length
+    return folder
+
+
+@pytest.mark.parametrize("has_digest", [True, False])
+@pytest.mark.parametrize(
+    ("spare", "is_mirrored", "has_provenance"),
+    [
+        (len(".provenance"), True, True),
+        (len(".metadata"), True, False),
+        (len(".metadata") - 1, False, False),
+        (0, False, False),
+        (-1, False, False),
+    ],
+)
+def test_a_name_costs_its_file_alone_when_it_is_longer_than_the_system_takes(
+    index: LocalIndex, mirror: Mirror, has_digest: bool, spare: int, is_mirrored: bool, has_provenance: bool
+) -> None:
+    """Here a path is: it may have 4095 bytes. As of names on eCryptfs, of which 143 are taken."""
+    name, data = make_wheel("demo", f"2.0+{'a' * 100}")
+    entry = index.add((name, data))
+    entry.provenance = make_provenance(entry.hashes["sha256"])
+    if not has_digest:
+        index.flat_urls = True
+    index.add(make_wheel("demo", "1.0"))
+    mirror.tree = _make_deep_folder(mirror.folder, 4095 - spare - len(f"/packages/00/00/{'0' * 60}/{name}"))
+    mirror.write_spec(index, "projects: [demo]")
+    mirror.spec.write_text(mirror.spec.read_text().replace("output: mirror", f"output: {mirror.tree}"))
+
+    for _ in range(2):
+        run = mirror.sync(code=0 if is_mirrored else 1)
+
+        assert mirror.filenames("demo") == ["demo-1.0-py3-none-any.whl", *([name] if is_mirrored else [])]
+        assert ("longer than this disk takes, with what stands beside it" in run.err) == (not is_mirrored)
+        assert (f"{name}.provenance" in mirror.pool()) == has_provenance
+    asked = [path.startswith("/integrity/") for path in index.asked_for("GET", "aaa")]
+    assert asked == [False] * is_mirrored + [True] * has_provenance
+    mirror.run("verify")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such folders")
+def test_a_project_is_mirrored_when_it_is_called_as_a_device_of_windows(index: LocalIndex, mirror: Mirror) -> None:
+    for project in ("con", "prn", "com1"):
+        index.add(make_wheel(project, "1.0"))
+    mirror.write_spec(index, "flat: true\nprojects: [con, prn, com1]")
+    mirror.sync()
+
+    assert mirror.projects() == ["com1", "con", "prn"]
+    mirror.run("verify")
+    assert mirror.sync().err.endswith("nothing new, nothing written\n")
 
 
 # ── modes ───────────────────────────────────────────────────────────────────────────────────────────

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pymirror.errors import StorageError
 from pymirror.page_files import MIN_COMPRESSED_BYTES, check_page, put_page, remove_page, write_page
 from pymirror.pieces import compress, decompress, is_same
+from pymirror.storage.interface import Stat
 from pymirror.storage.local import LocalStorage
 
 LARGE = b"a line of a large page\n" * (MIN_COMPRESSED_BYTES // 20)
@@ -117,10 +118,10 @@ def test_put_page_mends_the_packed_copy_when_it_alone_is_wrong(storage: LocalSto
 class _Full(LocalStorage):
     """A disk that is full when the page itself is to be written."""
 
-    def write(self, name: str, data: bytes | Iterable[bytes], *, newer_than: str | None = None) -> None:
+    def write(self, name: str, data: bytes | Iterable[bytes], *, newer_than: str | None = None) -> Stat:
         if not name.endswith(".gz"):
             raise StorageError(name, "no space left")
-        super().write(name, data, newer_than=newer_than)
+        return super().write(name, data, newer_than=newer_than)
 
 
 @pytest.mark.parametrize("new", [SMALL, LARGE + b"x"])

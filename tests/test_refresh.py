@@ -557,6 +557,7 @@ def _assert_whole(mirror: Mirror) -> None:
 
 
 @pytest.mark.parametrize("can_exchange", [True, False])
+@pytest.mark.no_cover
 def test_next_run_converges_when_a_run_was_killed_at_any_step(
     index: LocalIndex, mirror: Mirror, tmp_path: Path, can_exchange: bool
 ) -> None:
@@ -581,5 +582,5 @@ def test_next_run_converges_when_a_run_was_killed_at_any_step(
             assert mirror.published() == undisturbed, step
             assert not (mirror.tree / ".pymirror" / "staged" / "simple").exists()
         else:
-            assert step > 20
+            assert step > 10
             return

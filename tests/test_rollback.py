@@ -165,3 +165,22 @@ def test_it_is_told_of_a_dependency_too(index: LocalIndex, mirror: Mirror) -> No
     found = mirror.sync("--json").json["rollbacks"]
 
     assert [each["project"] for each in found] == ["demo"]
+
+
+def test_it_is_told_once_when_the_page_has_signed_links(index: LocalIndex, mirror: Mirror) -> None:
+    """Such a page is not remembered with its links, and what was withdrawn stays published here."""
+    _add(index, "1.0", MAY)
+    _add(index, "2.0", JUNE)
+    signed = index.add(make_wheel("demo", "0.1"), upload_time="2023-01-01T00:00:00Z")
+    signed.url = f"{index.origin}{signed.path}?signature=4f3a"
+    mirror.write_spec(index, "on-upstream-removal: keep\nprojects: [demo>=1]")
+    mirror.sync()
+    index.remove("demo-2.0-py3-none-any.whl")
+
+    assert "demo went back in time at local: files: 2 after 3" in mirror.sync().err
+    before = mirror.content()
+    assert "went back" not in mirror.sync().err
+    assert mirror.content() == before
+    state = b"".join(path.read_bytes() for path in (mirror.tree / ".pymirror").rglob("*") if path.is_file())
+    assert b"4f3a" not in state
+    assert len(mirror.filenames("demo")) == 2

@@ -11,7 +11,7 @@ import pytest
 
 from pymirror.errors import PageError
 from pymirror.simple.model import KNOWN_HASHES, File, ProjectDetail, ProjectList, make_hashes
-from pymirror.simple.parse import ACCEPT, parse_project_detail, parse_project_list
+from pymirror.simple.parse import ACCEPT, Cut, find_cut, parse_project_detail, parse_project_list
 from pymirror.simple.parse_html import filename_of_url
 
 URL = "https://index.example/root/simple/demo/"
@@ -726,3 +726,47 @@ def test_a_list_is_read_when_it_is_json() -> None:
 def test_a_list_is_refused_when_it_is_none(body: str, content_type: str) -> None:
     with pytest.raises(PageError):
         parse_list(body, content_type)
+
+
+# ── the end of a page ───────────────────────────────────────────────────────────────────────────────
+
+LINK = '<a href="demo-1.0.tar.gz">demo</a>'
+LONG = "x" * 10_000
+UNENDED = Cut(problem="the page ends before its </html>", is_certain=False)
+ENDED_EARLY = Cut(problem="the page ends before its </html>")
+IN_TAG = Cut(problem="the page ends within a tag")
+IN_LINK = Cut(problem="the page ends within a link")
+ENDS = {
+    "an end tag": (f"<html><body>{LINK}</body></html>\n", None, None),
+    "an end tag in capitals": (f"<HTML><BODY>{LINK}</BODY></Html >", None, None),
+    "a long comment after the end tag": (f"<html><body>{LINK}</body></html><!-- {LONG} -->", None, None),
+    "a long script after the end tag": (f"<html>{LINK}</html><script>{LONG} 1 < 2</script>", None, None),
+    "an end tag before a link": (f"<html><body></body></html>{LINK}{LONG}", UNENDED, ENDED_EARLY),
+    "no end tag": (f"<!DOCTYPE html><html lang=en><title>x</title><body>{LINK}<br>", UNENDED, ENDED_EARLY),
+    "no end tag after a long comment": (f"<!-- {LONG} --><body>{LINK}", UNENDED, ENDED_EARLY),
+    "no document at all": (LINK, None, ENDED_EARLY),
+    "within a tag": (f'<html><body>{LINK}<a href="demo-2.0', IN_TAG, IN_TAG),
+    "within a long tag": (f'<html><body>{LINK}<a title="{LONG}', IN_TAG, IN_TAG),
+    "within a tag with a sign in it": (f'<html>{LINK}<a href="x" data-requires-python=">=3', IN_LINK, IN_LINK),
+    "within a link": (f"<html><body>{LINK}<a href='demo-2.0.tar.gz'>demo-2", IN_LINK, IN_LINK),
+    "within a link that is broken": (f"<html><body>{LINK}<a\nhref='demo-2.0.tar.gz'>{LONG}", IN_LINK, IN_LINK),
+    "within no document": ("<a href='demo-2.0.tar.gz'>demo-2", IN_LINK, IN_LINK),
+}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16"])
+@pytest.mark.parametrize("name", ENDS)
+def test_the_end_of_a_page_is_told_from_a_cut(name: str, encoding: str) -> None:
+    text, delimited, not_delimited = ENDS[name]
+    body = text.encode(encoding)
+
+    assert find_cut(body, content_type="text/html", is_delimited=True) == delimited
+    assert find_cut(body, content_type="text/html", is_delimited=False) == not_delimited
+
+
+@pytest.mark.parametrize("piece", [b"<a ", b"</html", b"<html", b"</a", b"<", b">", b"</", b"\0", b"<\0a\0 \0"])
+def test_a_large_page_is_looked_at_at_once_when_it_is_made_of_one_sign(piece: bytes) -> None:
+    """What took more than one pass would never end."""
+    body = b"<html>" + piece * (8_000_000 // len(piece)) + b"x" * 5000
+
+    find_cut(body, content_type="text/html", is_delimited=True)

@@ -18,8 +18,9 @@ def add_large(index: LocalIndex, project: str = "demo", version: str = "1.0", *,
 
 
 def downloads(index: LocalIndex) -> list[str]:
-    """The names of the files that were fetched."""
-    return [path.rpartition("/")[2] for path in index.asked_for("GET", "/packages/")]
+    """The names of the files that were fetched; to ask for one byte is to ask for the size."""
+    fetched = [request for request in index.requests("/packages/") if request.headers.get("range") != "bytes=0-0"]
+    return [request.path.rpartition("/")[2] for request in fetched if request.method == "GET"]
 
 
 def heads(index: LocalIndex) -> list[str]:
@@ -158,16 +159,24 @@ def test_a_file_is_had_when_nobody_tells_its_size(index: LocalIndex, mirror: Mir
     assert mirror.content() == before
 
 
-@pytest.mark.parametrize("length", [0, 5, 9_000])
-def test_a_file_is_had_when_the_server_tells_a_wrong_size(index: LocalIndex, mirror: Mirror, length: int) -> None:
+@pytest.mark.parametrize("has_ranges", [True, False])
+@pytest.mark.parametrize("length", [0, 5, 9_000, 11_000, 5_000_000])
+def test_a_file_is_had_when_the_server_tells_a_wrong_size(
+    index: LocalIndex, mirror: Mirror, length: int, has_ranges: bool
+) -> None:
     index.tells_sizes = False
+    index.validators = has_ranges
     wheel = index.add(make_wheel("demo", "1.0"))
     index.fail_always(f"HEAD {wheel.path}", Answer(200, b"x" * length))
-    mirror.write_spec(index, "projects: [demo]\nmax-file-size: 10 kB")
+    mirror.write_spec(index, "projects: [demo]\nmax-file-size: 10 kB\nmax-total-size: 1 MB")
 
     mirror.sync()
 
     assert mirror.filenames("demo") == [SMALL]
+    assert downloads(index) == [SMALL]
+    index.forget()
+    mirror.sync()
+    assert index.requests("/packages/") == []
 
 
 def test_a_file_that_turns_out_too_large_is_not_published_when_nobody_told_its_size(

@@ -77,6 +77,7 @@ upstreams:
     username: someone
     password: ${TOKEN}
     allow-http: true
+    serials: false
 environments:
   python: ["3.12", 3.13t]
   platform: [linux, win_amd64]
@@ -95,12 +96,15 @@ build-dependencies: false
 require-hashes: false
 on-upstream-removal: keep
 max-removal: 25 %
+stop-after: 6h
 allow-http: false
 public-url: https://Mirror.example.com/python
 flat: true
 legacy-json: false
 pages: false
 provenance: false
+file-mode: "0640"
+folder-mode: "2750"
 network:
   connections: 8
   connections-per-host: 4
@@ -110,6 +114,7 @@ network:
   retries: 0
   max-page-size: 1 MiB
   max-file-size: 2 GB
+  max-rate: 10 MB/s
   ca-file: ca.pem
 projects:
   - Requests[socks, Use_Chardet] >=2.31,<3 ; python_version >= "3.9"
@@ -233,7 +238,14 @@ def test_output_is_relative_to_the_spec_when_it_is_no_absolute_path(full: Spec) 
 
 
 def test_the_site_is_read_when_given(full: Spec) -> None:
-    assert full.site == Site(public_url="https://Mirror.example.com/python/", flat=True, legacy_json=False, pages=False)
+    assert full.site == Site(
+        public_url="https://Mirror.example.com/python/",
+        flat=True,
+        legacy_json=False,
+        pages=False,
+        file_mode=0o640,
+        folder_mode=0o2750,
+    )
     assert not full.provenance
 
 
@@ -276,16 +288,51 @@ def test_upstreams_are_read_when_given(full: Spec) -> None:
     assert (internal.ca_file, internal.client_cert) == (Path("internal-ca.pem"), Path("/etc/ssl/client.pem"))
     assert internal.client_key == Path("keys/client.key")
     assert (internal.allow_http, other.allow_http) == (False, True)
+    assert (internal.serials, other.serials) == (True, False)
     assert (other.ca_file, other.client_cert, other.client_key) == (None, None, None)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:8080", "127.9.9.9", "[::1]", "localhost", "index.localhost:80"])
+LOOPBACK = [
+    *("127.0.0.1:8080", "127.9.9.9", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]:80"),
+    *("localhost", "index.localhost:80", "localhost.", "LOCALHOST.:80", "index.localhost."),
+]
+
+
+@pytest.mark.parametrize("host", LOOPBACK)
 def test_an_upstream_needs_no_https_when_it_is_on_this_machine(host: str) -> None:
     (upstream,) = load_line(f"upstreams: [{{url: 'http://{host}/simple/'}}]").upstreams
     assert not upstream.allow_http
 
 
-@pytest.mark.parametrize("host", ["packages.example.com", "10.0.0.1", "localhost.example.com", "127.0.0.1.example.com"])
+@pytest.mark.parametrize(
+    ("second", "is_refused"),
+    [
+        ("url: 'https://packages.example.com/b/', client-cert: other.pem", True),
+        ("url: 'https://PACKAGES.example.com:8443/b/', client-cert: other.pem", True),
+        ("url: 'https://packages.example.com/b/', client-cert: a.pem, client-key: other.key", True),
+        ("url: 'https://packages.example.com/b/', client-cert: a.pem", False),
+        ("url: 'https://packages.example.com/b/'", False),
+        ("url: 'https://b.example.com/', client-cert: other.pem", False),
+    ],
+)
+def test_a_host_is_shown_one_certificate_when_two_upstreams_are_on_it(second: str, is_refused: bool) -> None:
+    first = "{name: first, url: 'https://packages.example.com/a/', client-cert: a.pem}"
+    line = f"upstreams: [{first}, {{name: second, projects: [b], {second}}}]"
+    if not is_refused:
+        assert len(load_line(line).upstreams) == 2
+        return
+    message = message_of_line(line)
+    assert 'upstreams[1].client-cert: another certificate for packages.example.com than that of "first"' in message
+    assert "name the same files in both" in message
+
+
+ELSEWHERE = [
+    *("packages.example.com", "10.0.0.1", "localhost.example.com", "127.0.0.1.example.com", "localhost.."),
+    *("[::ffff:10.0.0.1]", "[::127.0.0.1]", "notlocalhost"),
+]
+
+
+@pytest.mark.parametrize("host", ELSEWHERE)
 @pytest.mark.parametrize("credentials", ["", f"robot:{PASSWORD}@"])
 def test_http_is_refused_with_a_hint_when_the_upstream_is_elsewhere(host: str, credentials: str) -> None:
     entry = f"url: 'http://{credentials}{host}/simple/'"
@@ -482,6 +529,7 @@ def test_network_limits_are_read_when_given(full: Spec) -> None:
         retries=0,
         max_page_bytes=1024**2,
         max_file_bytes=2 * 1000**3,
+        max_rate=10_000_000,
         ca_file=Path("ca.pem"),
     )
 
@@ -491,6 +539,7 @@ def test_the_remaining_keys_are_read_when_given(full: Spec) -> None:
     assert full.on_upstream_removal is RemovalPolicy.KEEP
     assert full.max_total_size == 50 * 10**9
     assert full.max_removal == MaxRemoval(percent=25)
+    assert full.stop_after_seconds == 6 * 3600
     assert not full.allow_http
     assert [(rule.pattern, str(rule.specifier)) for rule in full.allow_newer] == [("urllib3", ">=2.2.2")]
     assert full.projects() == ("click", "demo", "included", "num-py", "old-tool", "requests")
@@ -511,6 +560,7 @@ def test_defaults_stand_in_when_keys_are_left_out() -> None:
     assert spec.require_hashes
     assert spec.on_upstream_removal is RemovalPolicy.QUARANTINE
     assert spec.max_total_size is None
+    assert (spec.stop_after_seconds, spec.network.max_rate) == (None, None)
     assert spec.network == Network()
     assert [*spec.upstreams, *spec.excludes, *spec.pins, *spec.unservable, *spec.files, *spec.allow_newer] == []
     assert spec.groups == ()
@@ -666,6 +716,15 @@ def test_a_project_is_refused_when_it_cannot_be_read(entry: str, message: str) -
             'network.max-file-size: not an amount that can be used (write "500 kB", "2 GB")',
         ),
         ("network: {max-page-size: many}", "network.max-page-size: not an amount that can be used"),
+        (
+            "network: {max-rate: 10 MB}",
+            'network.max-rate: not an amount that can be used (write "10 MB/s", "500 kB/s")',
+        ),
+        ("network: {max-rate: 10}", "network.max-rate: not an amount that can be used"),
+        ("network: {max-rate: 10 MB/h}", "network.max-rate: not an amount that can be used"),
+        ("network: {max-rate: 999 B/s}", "network.max-rate: not an amount that can be used"),
+        ("stop-after: 0", 'stop-after: not an amount that can be used (write "6h", "90 min")'),
+        ("stop-after: at six", "stop-after: not an amount that can be used"),
         ("upstreams: {url: 'https://x/'}", "upstreams: expected a list, got a mapping"),
         ("upstreams: [{url: 1}]", "upstreams[0].url: expected text, got something else (put it in quotes)"),
         ("upstreams: [{url: 'https://x/', projects: a}]", 'upstreams[0].projects: expected a list, got "a"'),

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import socketserver
 import ssl
 import subprocess
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,6 +174,53 @@ def test_no_other_host_is_shown_the_client_certificate_when_a_redirect_leads_the
         assert "certificate required" in run.err
         assert [request.path for request in index.requests()] == ["/simple/demo/"]
         assert other.requests() == []
+
+
+class _Connect(socketserver.StreamRequestHandler):
+    """A proxy that leads every CONNECT to the one index, whatever its host is called."""
+
+    def handle(self) -> None:
+        while self.rfile.readline().strip():
+            pass
+        self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        with socket.create_connection(self.server.target) as index:  # type: ignore[attr-defined]
+            back = threading.Thread(target=_pass_on, args=(index, self.connection))
+            back.start()
+            _pass_on(self.connection, index)
+            back.join()
+
+
+def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while piece := source.recv(65536):
+            target.sendall(piece)
+        target.shutdown(socket.SHUT_WR)
+
+
+def test_a_ca_and_a_client_certificate_are_used_when_the_host_is_not_written_in_ascii(
+    mirror: Mirror, certificates: Certificates
+) -> None:
+    _sign(certificates.folder, "books", alternative="DNS:xn--bcher-kva.example")
+    with (
+        _serve(certificates, "books", asks_for_a_client=True) as index,
+        socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Connect) as proxy,
+    ):
+        proxy.daemon_threads = True
+        proxy.target = index.server.server_address  # type: ignore[attr-defined]
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        mirror.environ["HTTPS_PROXY"] = f"http://127.0.0.1:{proxy.server_address[1]}"
+        index.entries[0].url = f"https://bücher.example{index.entries[0].path}"
+        own = f"ca-file: '{certificates['ca']}', client-cert: '{certificates['client']}'"
+        mirror.spec.write_text(
+            f"output: mirror\nupstreams: [{{url: 'https://bücher.example/simple/', {own}}}]\n"
+            "network: {retries: 0}\nprojects: [demo]\n",
+            encoding="utf-8",
+        )
+
+        mirror.sync()
+        proxy.shutdown()
+
+    assert mirror.filenames("demo") == ["demo-1.0-py3-none-any.whl"]
 
 
 @pytest.mark.parametrize(

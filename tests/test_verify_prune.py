@@ -20,6 +20,7 @@ from pymirror.errors import StorageError
 from pymirror.layout import CURRENT
 from pymirror.progress import NoProgress
 from pymirror.spec.load import load_spec
+from pymirror.storage.interface import Stat
 from pymirror.storage.local import LocalStorage
 from pymirror.workers import Stop
 from tests.archives import make_sdist, make_wheel
@@ -222,10 +223,10 @@ def test_verify_works_on_a_disk_that_cannot_be_written(published: Mirror) -> Non
 class KilledBeforeTheEnd(LocalStorage):
     """The pages are in place, and then the process is gone."""
 
-    def write(self, name: str, data: bytes | Iterable[bytes], *, newer_than: str | None = None) -> None:
+    def write(self, name: str, data: bytes | Iterable[bytes], *, newer_than: str | None = None) -> Stat:
         if name == CURRENT:
             raise KeyboardInterrupt
-        super().write(name, data, newer_than=newer_than)
+        return super().write(name, data, newer_than=newer_than)
 
 
 def _publish_and_die(mirror: Mirror) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
 from packaging.utils import NormalizedName
@@ -15,17 +16,30 @@ from pymirror.commands.report import Rollback
 from pymirror.commands.rollback import find_list_rollback
 from pymirror.credentials import Credentials
 from pymirror.default_index import find_default_upstream
-from pymirror.errors import ConfigurationError, EmptyPageError, PymirrorError, RequestError, StorageError, printable_url
+from pymirror.errors import (
+    ConfigurationError,
+    EmptyPageError,
+    OutOfTimeError,
+    PymirrorError,
+    RequestError,
+    StorageError,
+    UnsafeNameError,
+    printable_url,
+)
+from pymirror.layout import project_folder
 from pymirror.plan import Failure
 from pymirror.simple.model import File
 from pymirror.spec.model import Origin, Spec, Upstream
 from pymirror.spec.upstreams import OPEN, is_open
 from pymirror.state import CachedList, PageCache
 from pymirror.transport import Transport
-from pymirror.upstream import FetchedPage, Index
-from pymirror.workers import run_ordered
+from pymirror.upstream import FetchedList, FetchedPage, Index
+from pymirror.workers import Stop, run_ordered
 
 MAX_SIZE_FAILURES = 5
+
+PAGES_AHEAD = 2
+"""So many pages are read ahead for each connection while the last ones are dealt with."""
 
 _LIST = "the list of projects of "
 
@@ -46,28 +60,48 @@ class Routes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missed:
-    """A page that could not be had; ``is_nothing`` where upstream says that the project has no files."""
+    """A page that could not be had; ``is_nothing`` where upstream says that the project has no files.
+
+    One that ``is_unreached`` was not asked for, or not to the end, since the time of ``stop-after`` was over.
+    """
 
     problem: str
     is_nothing: bool = False
+    is_unreached: bool = False
 
 
 class Asking:
-    """The upstreams of a spec during one run; ``lists`` are what is to be remembered when it has succeeded."""
+    """The upstreams of a spec during one run. ``stop`` ends their requests, be it before the run."""
 
-    def __init__(self, spec: Spec, ports: Ports) -> None:
+    def __init__(self, spec: Spec, ports: Ports, stop: Stop) -> None:
         self._spec = spec
         self._ports = ports
+        self._stop = stop
         self._default = _find_default(spec, ports) if _needs_default(spec) else None
         upstreams = [*spec.upstreams, *([self._default] if self._default else [])]
         self._upstreams = upstreams
         credentials = Credentials(upstreams, ports.environ)
-        self.transport = Transport(spec.network, credentials, ports.stop, upstreams=upstreams)
+        self.transport = Transport(spec.network, credentials, stop, upstreams=upstreams)
         self._indexes: dict[str, Index] = {}
-        self.lists: list[tuple[PageCache, CachedList]] = []
+        self._lists: dict[str, FetchedList] = {}
 
     def close(self) -> None:
         self.transport.close()
+
+    def remember_lists(self) -> None:
+        """Keeps what the lists said: to be called when the run has succeeded.
+
+        An index of many projects has another list at every moment, so that is done only where a page was kept too, or
+        where the list names other projects: a run with nothing new writes nothing.
+        """
+        for url, index in self._indexes.items():
+            fetched = self._lists.get(url)
+            if not (index.cache.has_saved or (fetched is not None and fetched.is_other)):
+                continue
+            if fetched is not None and fetched.to_remember is not None:
+                index.cache.save_list(fetched.to_remember)
+            if index.serials.to_remember is not None:
+                index.cache.save_serials(index.serials.to_remember)
 
     def index_of(self, upstream: Upstream) -> Index:
         if upstream.url not in self._indexes:
@@ -77,8 +111,14 @@ class Asking:
                 cache=PageCache(self._ports.storage, upstream.url),
                 network=self._spec.network,
                 progress=self._ports.progress,
+                now=datetime.now(UTC),  # and not when the run began, which SOURCE_DATE_EPOCH may say
             )
         return self._indexes[upstream.url]
+
+    @property
+    def has_saved(self) -> bool:
+        """Whether anything was kept of any page."""
+        return any(index.cache.has_saved for index in self._indexes.values())
 
     def find_upstream(self, project: NormalizedName) -> Upstream | None:
         """Where ``project`` comes from; ``None`` where no upstream of the spec has it."""
@@ -137,6 +177,7 @@ class Asking:
             if hits and self.find_upstream(name) is upstream:
                 matched.update(hits)
                 self._add(routes, name)
+        self.index_of(upstream).serials.keep(routes.upstreams)
         if not isinstance(fetched, Failure):
             known = frozenset(listed)
             gone = (name for name in published if name not in known and name not in routes.upstreams)
@@ -161,7 +202,7 @@ class Asking:
             return Failure(project="", what=what, problem=f"unexpected {type(error).__name__}")
         if fetched.to_remember is not None:
             self._find_rollback(routes, index, fetched.to_remember)
-            self.lists.append((index.cache, fetched.to_remember))
+            self._lists[index.upstream.url] = fetched
         return fetched.projects
 
     @staticmethod
@@ -184,43 +225,63 @@ class Asking:
 
     def fetch_pages(
         self, routes: Mapping[NormalizedName, Upstream]
-    ) -> Iterator[tuple[NormalizedName, Index, FetchedPage | Missed]]:
+    ) -> Generator[tuple[NormalizedName, Index, FetchedPage | Missed], None, None]:
         """The page of each project, in order, or why it could not be had."""
 
         def fetch(project: NormalizedName) -> FetchedPage | Missed:
             try:
+                self._stop.check()
+                if not self._ports.storage.can_hold(project_folder(project)):
+                    raise UnsafeNameError(project, "is no name that this disk takes")
                 return self.index_of(routes[project]).fetch(project)
             except StorageError:
                 raise
+            except OutOfTimeError as error:
+                return Missed(problem=str(error), is_unreached=True)
             except PymirrorError as error:
                 self._ports.stop.check()
                 is_gone = isinstance(error, RequestError) and error.status in (404, 410)
                 return Missed(problem=str(error), is_nothing=is_gone or isinstance(error, EmptyPageError))
             except Exception as error:  # noqa: BLE001 - whatever one page brings up must not cost the others
                 return Missed(problem=f"unexpected {type(error).__name__}")
-            finally:
-                self._ports.progress.item()
 
-        for upstream in routes.values():
-            self.index_of(upstream)  # before the threads share them
-        self._ports.progress.phase("reading pages", items=len(routes))
+        self._ask_serials(routes)
         threads = self._spec.network.connections
-        for project, result in run_ordered(list(routes), fetch, threads=threads, stop=self._ports.stop):
-            yield project, self.index_of(routes[project]), result
+        ahead = PAGES_AHEAD * threads
+        with contextlib.closing(
+            run_ordered(list(routes), fetch, threads=threads, stop=self._ports.stop, ahead=ahead)
+        ) as results:
+            for project, result in results:
+                yield project, self.index_of(routes[project]), result
+
+    def _ask_serials(self, routes: Mapping[NormalizedName, Upstream]) -> None:
+        """Asks the lists which pages have not changed; and makes the indexes, before threads share them."""
+        projects: dict[str, list[NormalizedName]] = {}
+        for project, upstream in routes.items():
+            self.index_of(upstream)
+            projects.setdefault(upstream.url, []).append(project)
+        for url, names in projects.items():
+            self._indexes[url].serials.ask(names)
+            self._ports.stop.check()
 
     # ── sizes ───────────────────────────────────────────────────────────────────────────────────
 
-    def fetch_sizes(self, files: list[tuple[Index, File]]) -> dict[str, int]:
-        """The bytes behind each URL, as far as their servers say; a server that fails often is asked no more."""
+    def fetch_sizes(self, files: list[tuple[Index, File]], *, by_get: bool = False) -> dict[str, int]:
+        """The bytes behind each URL, as far as their servers say; a server that fails often is asked no more.
+
+        ``by_get`` is that of :meth:`Index.fetch_size`.
+        """
         failures: Counter[str] = Counter()
 
         def fetch(item: tuple[Index, File]) -> int | None:
             index, file = item
             name = index.upstream.name
             try:
-                return index.fetch_size(file.url) if failures[name] < MAX_SIZE_FAILURES else None
+                return index.fetch_size(file.url, by_get=by_get) if failures[name] < MAX_SIZE_FAILURES else None
             except StorageError:
                 raise
+            except OutOfTimeError:
+                return None
             except PymirrorError as error:
                 self._ports.stop.check()
                 failures[name] += 1
@@ -243,9 +304,9 @@ class Asking:
 
 
 @contextlib.contextmanager
-def open_asking(spec: Spec, ports: Ports) -> Iterator[Asking]:
+def open_asking(spec: Spec, ports: Ports, *, stop: Stop | None = None) -> Iterator[Asking]:
     """The upstreams of ``spec``. Raises :class:`ConfigurationError` before anything is asked."""
-    with contextlib.closing(Asking(spec, ports)) as asking:
+    with contextlib.closing(Asking(spec, ports, stop or ports.stop)) as asking:
         yield asking
 
 

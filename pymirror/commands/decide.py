@@ -5,28 +5,36 @@ With ``write``, what the pool turns out to hold is recorded; ``plan`` writes not
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import contextlib
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from packaging.utils import NormalizedName
 
 from pymirror.commands.ask import Asking, Missed
-from pymirror.commands.dependencies import Closed, Dependencies
-from pymirror.commands.obtain import make_source
+from pymirror.commands.closed import Closed, NoDependencies
 from pymirror.commands.ports import DISK_THREADS, Ports
 from pymirror.commands.report import DependencyReport, Rollback, make_dependency_report
 from pymirror.commands.rollback import find_rollback
 from pymirror.commands.sizes import Page, as_file, select_pages
+from pymirror.errors import OutOfTimeError
 from pymirror.history import History
 from pymirror.metadata_source import Obtain
 from pymirror.plan import Failure, Plan, PoolFile, PoolKey, list_published, make_plan, plan_projects
 from pymirror.pool import Pool
 from pymirror.quarantine import Quarantine
 from pymirror.selection import Demands, Reason, Selection, is_moot
+from pymirror.settled import Settled, Verdict
 from pymirror.simple.model import Hashes, ProjectDetail
-from pymirror.snapshot import EMPTY, Snapshot, SnapshotFile
+from pymirror.snapshot import EMPTY, Snapshot, SnapshotFile, SnapshotProject
 from pymirror.spec.model import Spec
+from pymirror.stored_snapshot import list_names, pick_projects
 from pymirror.upstream import FetchedPage, Index
+
+if TYPE_CHECKING:
+    from pymirror.commands.dependencies import Dependencies
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,7 +42,8 @@ class Found:
     """What upstream answered: a page of each project, or why there is none.
 
     ``notes`` tell of projects that only a pattern wants, and that have nothing. ``others`` are the pages that were read
-    for dependencies. ``rollbacks`` are pages that are older than they were.
+    for dependencies. ``rollbacks`` are pages that are older than they were. ``unreached`` are projects that there was
+    no time for: they stay as they are.
     """
 
     pages: list[Page] = field(default_factory=list)
@@ -43,6 +52,7 @@ class Found:
     failures: list[Failure] = field(default_factory=list)
     notes: dict[str, str] = field(default_factory=dict)
     rollbacks: list[Rollback] = field(default_factory=list)
+    unreached: set[str] = field(default_factory=set)
 
     def learn(self, sizes: Mapping[tuple[str, str], int]) -> None:
         """Puts the sizes of files, by (project, file name), into their pages."""
@@ -56,11 +66,26 @@ class Found:
             page.learn(told, remember=True)
 
     def remember(self) -> None:
-        """Keeps what is new of the pages."""
+        """Keeps what is new of the pages, but for those that went back in time."""
+        went_back = {rollback.project for rollback in self.rollbacks}
+        save_pages(page for page in self._list_new() if page.wants.project not in went_back)
+
+    def list_went_back(self) -> list[Page]:
+        """The pages that went back in time. They are kept when all is published: until then, that is to be told."""
+        went_back = {rollback.project for rollback in self.rollbacks}
+        return [page for page in self._list_new() if page.wants.project in went_back]
+
+    def _list_new(self) -> Iterator[Page]:
         for page in [*self.pages, *self.others.values()]:
-            kept = page.fetched.to_remember
-            if page.index is not None and kept is not None and page.fetched.is_new:
-                page.index.cache.save(page.wants.project, kept)
+            if page.index is not None and page.fetched.is_new and page.fetched.to_remember is not None:
+                yield page
+
+
+def save_pages(pages: Iterable[Page]) -> None:
+    """Keeps ``pages`` for the next run."""
+    for page in pages:
+        if page.index is not None and page.fetched.to_remember is not None:
+            page.index.cache.save(page.wants.project, page.fetched.to_remember)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +98,7 @@ class Decision:
     held: dict[PoolKey, PoolFile]
     plan: Plan
     closed: Closed
-    dependencies: Dependencies
+    dependencies: Dependencies | NoDependencies
 
     def list_superseded(self) -> set[tuple[str, str]]:
         """(project, file name) of what upstream lists, and what only releases that are newer, or suffice, leave out."""
@@ -99,13 +124,30 @@ def decide(spec: Spec, ports: Ports, asking: Asking, *, pool: Pool, obtain: Obta
 
     ``obtain`` fetches a file whose metadata nothing else tells.
     """
+    previous = load_previous(ports, pool, write=write)
+    (batch,) = read_batches(spec, ports, asking, previous, size=None)
+    dependencies = make_dependencies(spec, ports, asking, batch, pool, obtain=obtain, write=write)
+    return conclude(spec, ports, asking, batch.previous, batch.found, pool=pool, write=write, dependencies=dependencies)
+
+
+def load_previous(ports: Ports, pool: Pool, *, write: bool) -> Snapshot:
+    """What is published; and ``pool`` learns what it holds."""
     previous = History(ports.storage).current() or EMPTY
     pool.load(progress=ports.progress, stop=ports.stop, threads=DISK_THREADS, write=write)
-    found = ask_pages(spec, ports, asking, previous)
-    found.failures[:0] = _list_unservable(spec)
+    return previous
+
+
+def make_dependencies(
+    spec: Spec, ports: Ports, asking: Asking, batch: Batch, pool: Pool, *, obtain: Obtain, write: bool
+) -> Dependencies | NoDependencies:
+    """What resolves the needs of the projects of ``batch``."""
+    if not spec.wants_dependencies:
+        return NoDependencies()
+    from pymirror.commands.dependencies import Dependencies  # late, since most specs do without a resolver
+    from pymirror.commands.obtain import make_source
+
     source = make_source(spec, ports, asking, obtain=obtain, write=write)
-    dependencies = Dependencies(spec, ports, asking, previous, pool, source)
-    return conclude(spec, ports, asking, previous, found, pool=pool, write=write, dependencies=dependencies)
+    return Dependencies(spec, ports, asking, batch.previous, pool, source)
 
 
 def conclude(
@@ -117,10 +159,15 @@ def conclude(
     *,
     pool: Pool,
     write: bool,
-    dependencies: Dependencies,
+    dependencies: Dependencies | NoDependencies,
 ) -> Decision:
     """The decision on what upstream answered, as far as it is known by now."""
-    selections, closed = _select(spec, asking, previous, found, dependencies)
+    try:
+        selections, closed = _select(spec, asking, previous, found, dependencies)
+    except OutOfTimeError:  # of what is solved together, a part is worth nothing
+        selections, closed = (), Closed()
+        found.others = dependencies.pages
+        found.unreached |= {page.wants.project for page in found.pages} | {each.name for each in previous.projects}
     published = {project.name: project.files for project in previous.projects}
     went_back = (
         rollback
@@ -133,7 +180,7 @@ def conclude(
     found.rollbacks = list(dict.fromkeys([*found.rollbacks, *went_back]))
     aside = ((held.project, held.file) for held in Quarantine(ports.storage).load() if not held.is_over(ports.now))
     unread = [*found.failures, *_list_unread(found, dependencies)]
-    projects, failures = plan_projects(selections, unread, previous, spec.excludes, aside)
+    projects, failures = plan_projects(selections, unread, previous, spec.excludes, aside, found.unreached)
     wanted = (file for project in projects for file in project.files)
     held = pool.find(
         [*wanted, *list_published(previous)],
@@ -155,7 +202,7 @@ def conclude(
 
 
 def _select(
-    spec: Spec, asking: Asking, previous: Snapshot, found: Found, dependencies: Dependencies
+    spec: Spec, asking: Asking, previous: Snapshot, found: Found, dependencies: Dependencies | NoDependencies
 ) -> tuple[tuple[Selection, ...], Closed]:
     """The decision on each page, with what it needs where the spec wants dependencies."""
     for page in found.pages:
@@ -177,7 +224,7 @@ def _select(
             return selections, closed
 
 
-def _list_unread(found: Found, dependencies: Dependencies) -> Iterator[Failure]:
+def _list_unread(found: Found, dependencies: Dependencies | NoDependencies) -> Iterator[Failure]:
     """The pages that dependencies are on and that could not be read, where that is not said already."""
     said = {failure.project for failure in found.failures}
     return (failure for failure in dependencies.list_missed() if failure.project not in said)
@@ -193,25 +240,110 @@ def report_dependencies(decision: Decision) -> DependencyReport | None:
 # ── what upstream has ───────────────────────────────────────────────────────────────────────────────
 
 
-def ask_pages(
-    spec: Spec, ports: Ports, asking: Asking, previous: Snapshot, *, only: NormalizedName | None = None
-) -> Found:
-    """The page of every wanted project, or of ``only`` where it is one."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Some projects, in order of name: what is published of them, and what upstream answered.
+
+    ``settled`` are those of which nothing has changed: they stay as they are published, and are in neither of the two.
+    """
+
+    previous: Snapshot
+    found: Found
+    settled: tuple[tuple[SnapshotProject, Verdict], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settling:
+    """What tells whether a project is settled: what was decided, and whether its files are there."""
+
+    settled: Settled
+    pool: Pool
+    aside: frozenset[str]
+
+    def find(self, published: SnapshotProject | None, page: FetchedPage) -> Verdict | None:
+        """The verdict on a project, where nothing has changed since."""
+        if published is None or page.is_new or published.name in self.aside:
+            return None
+        verdict = self.settled.find(published.name, page.to_remember)
+        return verdict if verdict is not None and all(map(self.pool.holds, published.files)) else None
+
+
+def read_batches(
+    spec: Spec,
+    ports: Ports,
+    asking: Asking,
+    previous: Snapshot,
+    *,
+    size: int | None,
+    settling: Settling | None = None,
+) -> Iterator[Batch]:
+    """Every project that is wanted or published, ``size`` of them at a time, or all at once.
+
+    The pages of the next ones are asked for while the last ones are dealt with.
+    """
+    published = list_names(previous)
+    demands = Demands(spec, now=ports.now)
+    routes = asking.route(published)
+    # What no environment has use for, or an exclusion takes as a whole, is not asked for.
+    moot = {name for name in routes.upstreams if is_moot(demands.of(name))}
+    routes.upstreams = {name: routes.upstreams[name] for name in sorted(routes.upstreams) if name not in moot}
+    for name in sorted(moot):
+        ports.progress.note(f"{name}: not asked for: no environment has use for it, or it is excluded as a whole")
+    names = sorted({*routes.upstreams, *published})
+    size = size or max(len(names), 1)
+    failures, rollbacks = [*_list_unservable(spec), *routes.failures], list(routes.rollbacks)
+    with contextlib.closing(asking.fetch_pages(routes.upstreams)) as answers:
+        for start in range(0, max(len(names), 1), size):
+            part = names[start : start + size]
+            asked = sum(1 for name in part if name in routes.upstreams)
+            ports.progress.phase("reading pages", items=asked)
+            found = Found(failures=failures, rollbacks=rollbacks)
+            old = pick_projects(previous, part)
+            own = frozenset(part)
+            vanished = [name for name in routes.vanished if name in own]
+            settled = _collect(found, demands, ports, old, itertools.islice(answers, asked), vanished, settling)
+            rest = tuple(project for project in old.projects if project.name not in settled)
+            old = Snapshot(projects=rest, site=old.site)
+            yield Batch(previous=old, found=found, settled=tuple(settled.values()))
+            failures, rollbacks = [], []
+
+
+def ask_page(spec: Spec, ports: Ports, asking: Asking, previous: Snapshot, project: NormalizedName) -> Found:
+    """The page of ``project``, where it is wanted."""
+    routes = asking.route_one(project, list_names(previous))
+    found = Found(failures=list(routes.failures), rollbacks=list(routes.rollbacks))
+    with contextlib.closing(asking.fetch_pages(routes.upstreams)) as answers:
+        old = pick_projects(previous, [project])
+        _collect(found, Demands(spec, now=ports.now), ports, old, answers, routes.vanished)
+    return found
+
+
+def _collect(
+    found: Found,
+    demands: Demands,
+    ports: Ports,
+    previous: Snapshot,
+    answers: Iterable[tuple[NormalizedName, Index, FetchedPage | Missed]],
+    vanished: Iterable[NormalizedName],
+    settling: Settling | None = None,
+) -> dict[str, tuple[SnapshotProject, Verdict]]:
+    """Puts ``answers`` into ``found``, but for those projects of which nothing has changed: these are returned."""
     before = {project.name: project for project in previous.projects}
     published = {name: project.files for name, project in before.items()}
-    demands = Demands(spec, now=ports.now)
-    routes = asking.route(published) if only is None else asking.route_one(only, published)
-    found = Found(failures=list(routes.failures), rollbacks=list(routes.rollbacks))
-    if only is None:
-        # What no environment has use for, or an exclusion takes as a whole, is not asked for.
-        moot = {name for name in routes.upstreams if is_moot(demands.of(name))}
-        routes.upstreams = {name: each for name, each in routes.upstreams.items() if name not in moot}
-        for name in sorted(moot):
-            ports.progress.note(f"{name}: not asked for: no environment has use for it, or it is excluded as a whole")
-    for project, index, result in asking.fetch_pages(routes.upstreams):
+    settled: dict[str, tuple[SnapshotProject, Verdict]] = {}
+    for project, index, result in answers:
+        ports.progress.item()
+        if settling is not None and isinstance(result, FetchedPage):
+            verdict = settling.find(before.get(project), result)
+            if verdict is not None:
+                settled[project] = (before[project], verdict)
+                continue
         wants = demands.of(project)
         if not isinstance(result, FetchedPage):
             found.missed[project] = result
+            if result.is_unreached:
+                found.unreached.add(project)
+                continue
         if isinstance(result, FetchedPage):
             files = tuple(map(as_file, published.get(project, ())))
             found.pages.append(Page(wants=wants, published=files, fetched=result, index=index))
@@ -222,13 +354,13 @@ def ask_pages(
             # Only a pattern wants it, and many projects of a large index have no files.
             found.notes[project] = result.problem
             ports.progress.note(f"{project}: nothing to mirror: {result.problem}")
-    for project in routes.vanished:
+    for project in vanished:
         old = before[project]
         detail = ProjectDetail(files=(), status=old.status, status_reason=old.status_reason)
         nothing = FetchedPage(detail=detail, url="", to_remember=None)
         files = tuple(map(as_file, published[project]))
         found.pages.append(Page(wants=demands.of(project), published=files, fetched=nothing))
-    return found
+    return settled
 
 
 def _find_rollbacks(

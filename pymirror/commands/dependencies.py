@@ -6,7 +6,7 @@ The resolver says what it must know next; pages and metadata are then asked for 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import cached_property
 
 from packaging.utils import NormalizedName
 from packaging.version import Version
@@ -24,30 +24,23 @@ from pymirror.closure import (
     Unsolved,
 )
 from pymirror.commands.ask import Asking, Missed
+from pymirror.commands.closed import Closed
 from pymirror.commands.ports import DISK_THREADS, Ports
 from pymirror.commands.sizes import Page, as_file
 from pymirror.distribution import parse_filename
 from pymirror.download import Download
 from pymirror.environment import Environment
+from pymirror.errors import OutOfTimeError
 from pymirror.metadata_source import MetadataSource, WantedNeeds
 from pymirror.needs import Needs
 from pymirror.plan import Failure, want_file
 from pymirror.pool import Pool
 from pymirror.roots import find_first, gather_needs, list_lost, list_roots
-from pymirror.selection import Candidate, Chosen, Demands, Need, Selection
+from pymirror.selection import Candidate, Chosen, Demands, Selection
 from pymirror.selection.needs import Choices, find_max_size
 from pymirror.snapshot import Snapshot
 from pymirror.spec.model import Spec
 from pymirror.upstream import FetchedPage
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Closed:
-    """What came of it: the outcome of every root, what each project must have, and what could not be had."""
-
-    outcomes: tuple[Outcome, ...] = ()
-    needs: Mapping[NormalizedName, tuple[Need, ...]] = field(default_factory=dict)
-    failures: tuple[Failure, ...] = ()
 
 
 class Dependencies:
@@ -62,13 +55,16 @@ class Dependencies:
         self._asking = asking
         self._previous = previous
         self._source = source
-        self._demands = Demands(spec, now=ports.now)
         self._published = {project.name: project for project in previous.projects}
         self._needs: dict[tuple[NormalizedName, str], Needs | NoNeeds] = {}
         self.pages: dict[NormalizedName, Page] = {}
         self.missed: dict[NormalizedName, Missed] = {}
         self._stuck: set[NormalizedName] = set()
         self._broken: set[tuple[NormalizedName, Version]] = set()
+
+    @cached_property
+    def _demands(self) -> Demands:
+        return Demands(self._spec, now=self._ports.now)
 
     @property
     def is_asked(self) -> bool:
@@ -80,6 +76,7 @@ class Dependencies:
     ) -> Closed:
         """Resolves every root. ``named`` are the pages of what the spec names, ``missed`` those that were not had."""
         self.missed |= missed
+        self._check_reached()
         # What upstream's list names no more has no page yet: whether it is gone is known when it is asked for.
         pages = {page.wants.project: page for page in named if page.index is not None}
         facts = _Facts(pages, self.pages, self.missed, self._needs)
@@ -94,7 +91,7 @@ class Dependencies:
         needs = gather_needs(
             outcomes,
             self._previous.projects,
-            lost=list_lost(self._spec, selections, self._previous.projects),
+            lost=list_lost(self._spec, self._demands, selections, self._previous.projects),
             broken=self._broken,
             is_uncertain=bool(unread) or any(not each.is_nothing for each in self.missed.values()),
         )
@@ -133,14 +130,21 @@ class Dependencies:
         return [
             Failure(project=project, what=project, problem=missed.problem)
             for project, missed in sorted(self.missed.items())
-            if not missed.is_nothing or project in self._stuck
+            if (not missed.is_nothing or project in self._stuck) and not missed.is_unreached
         ]
+
+    def _check_reached(self) -> None:
+        """Raises :class:`OutOfTimeError` where a page was not reached: then nothing can be said of what needs it."""
+        for missed in self.missed.values():
+            if missed.is_unreached:
+                raise OutOfTimeError(missed.problem)
 
     def _ask_projects(self, projects: Sequence[NormalizedName]) -> None:
         routes = {project: self._asking.find_upstream(project) for project in projects}
-        for project, index, result in self._asking.fetch_pages(
-            {project: upstream for project, upstream in routes.items() if upstream is not None}
-        ):
+        asked = {project: upstream for project, upstream in routes.items() if upstream is not None}
+        self._ports.progress.phase("reading pages", items=len(asked))
+        for project, index, result in self._asking.fetch_pages(asked):
+            self._ports.progress.item()
             if isinstance(result, FetchedPage):
                 published = self._published.get(project)
                 self.pages[project] = Page(
@@ -151,6 +155,7 @@ class Dependencies:
                 )
             else:
                 self.missed[project] = result
+        self._check_reached()
         for project, upstream in routes.items():
             if upstream is None:
                 self.missed[project] = Missed(problem="no upstream of the spec has it", is_nothing=True)

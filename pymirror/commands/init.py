@@ -53,6 +53,10 @@ package-types: [bdist_wheel, sdist]
 # max-file-size: 500 MB
 # max-total-size: 50 GB               # sync stops before the first byte where the mirror would be larger
 
+# How much of the line and of the night a sync may take; the next one goes on.
+# network: {max-rate: 10 MB/s}
+# stop-after: 6h
+
 # With environments: everything that the newest releases need is mirrored too, and what builds sdists without a wheel.
 # dependencies: true
 # build-dependencies: false           # nothing is built from these

@@ -11,7 +11,7 @@ from pymirror.commands.ask import Asking
 from pymirror.commands.ports import Ports
 from pymirror.distribution import parse_filename
 from pymirror.download import Download, Downloader
-from pymirror.errors import UnavailableError
+from pymirror.errors import OutOfTimeError, UnavailableError
 from pymirror.layout import pool_path
 from pymirror.metadata_source import MetadataSource, Obtain, WantedNeeds
 from pymirror.plan import ProjectPlan, WantedFile, want_file
@@ -35,6 +35,8 @@ class PoolObtain:
         if file is None:
             return None
         download = self._downloader.fetch(file)
+        if download.is_unreached:
+            raise OutOfTimeError(download.problem)
         if download.stored is None:
             problem = download.problem or "it cannot be had"
             raise UnavailableError(file.filename, problem, may_not_be=download.is_too_large)

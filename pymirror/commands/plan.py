@@ -45,10 +45,11 @@ def plan(spec: Spec, ports: Ports, *, with_files: bool = False) -> PlanReport:
 def _find_refusals(spec: Spec, decision: Decision, snapshot: Snapshot, difference: Difference) -> Iterator[str]:
     """What would stop ``sync``: before it fetches, and before it publishes."""
     there = [(project, file.version) for project, file in snapshot.files()]
+    published = sum(len(project.files) for project in decision.previous.projects)
     for removed in (decision.plan.removed, difference.removed):
         try:
             withdrawn = list_withdrawn(decision.previous, removed, there, decision.list_superseded())
-            check_shrink(decision.previous, withdrawn, spec.max_removal)
+            check_shrink(published, withdrawn, spec.max_removal)
         except ShrinkError as error:
             yield f"{error}; where it is meant, run it with --allow-shrink, or set max-removal"
             break

@@ -16,10 +16,14 @@ DISK_THREADS = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """What a command works with; the command line makes it once. ``now`` is when the run began (aware UTC)."""
+    """What a command works with; the command line makes it once. ``now`` is when the run began (aware UTC).
+
+    ``fingerprint`` is a digest of all that the spec was read from; empty where that is not known.
+    """
 
     storage: Storage
     environ: Mapping[str, str]
     progress: Progress
     stop: Stop
     now: datetime
+    fingerprint: str = ""

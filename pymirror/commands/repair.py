@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+import msgspec
 from packaging.utils import NormalizedName
 
 from pymirror.archive import read_wheel_metadata
@@ -51,7 +52,7 @@ def repair(spec: Spec, ports: Ports, *, anew: bool = False) -> VerifyReport:
         find_snapshot(storage)
         with hold_lock(storage, command="verify"):
             storage.remove_folder(TEMPORARY)
-            snapshot = find_snapshot(storage)
+            snapshot = _permit(find_snapshot(storage), spec)
             progressed = Progressed(storage, now=ports.now, write=True, anew=anew)
             found = examine(ports, snapshot, list_files(snapshot), progressed, is_writable=True)
             progressed.finish()
@@ -66,6 +67,12 @@ def repair(spec: Spec, ports: Ports, *, anew: bool = False) -> VerifyReport:
     still = {damage.path for damage in left.damages}
     mended = tuple(damage for damage in found.damages if damage.path not in still)
     return report_on(storage, snapshot, left, resumed=progressed.resumed, mended=mended)
+
+
+def _permit(snapshot: Snapshot, spec: Spec) -> Snapshot:
+    """``snapshot`` with the modes that the spec says now, which is what is mended."""
+    site = msgspec.structs.replace(snapshot.site, file_mode=spec.site.file_mode, folder_mode=spec.site.folder_mode)
+    return msgspec.structs.replace(snapshot, site=site)
 
 
 def _check_record(storage: Storage, found: Examined) -> None:
@@ -107,7 +114,7 @@ class Repairing:
         storage = self._ports.storage
         damaged = {damage.path for damage in damages}
         for path in damaged:
-            mend_mode(storage, path)
+            mend_mode(storage, path, snapshot.site)
         self._mend_files(snapshot, damages)
         for path in damaged:
             if path.endswith(PROVENANCE_SUFFIX):
@@ -188,7 +195,9 @@ class Repairing:
             else:
                 self._give_up(missing, "no upstream of the spec has its project")
         found = []
+        self._ports.progress.phase("reading pages", items=len(routes))
         for project, _, page in self._asking.fetch_pages(routes):
+            self._ports.progress.item()
             if not isinstance(page, FetchedPage):
                 self._give_up(files[project], page.problem)
                 continue

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
 
-from pymirror.closure import Outcome, Solution
 from pymirror.commands.why_report import kebab
 from pymirror.errors import ExitCode
 from pymirror.plan import Failure
 from pymirror.selection import Reason, Selection
-from pymirror.snapshot import Difference, Snapshot
 from pymirror.spec.model import RemovalPolicy
+
+if TYPE_CHECKING:
+    from pymirror.closure import Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -84,6 +85,17 @@ class DependencyReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unfinished:
+    """What ``stop-after`` left for the next run: projects that stay as they were, and files that were not fetched."""
+
+    projects: int = 0
+    files: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.projects or self.files)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SyncReport:
     """What ``sync`` did. ``size`` and ``downloaded_size`` are bytes."""
 
@@ -103,10 +115,11 @@ class SyncReport:
     failures: tuple[Failure, ...]
     dependencies: DependencyReport | None = None
     rollbacks: tuple[Rollback, ...] = ()
+    unfinished: Unfinished = Unfinished()
 
     @property
     def exit_code(self) -> ExitCode:
-        return ExitCode.INCOMPLETE if self.failures else ExitCode.OK
+        return ExitCode.INCOMPLETE if self.failures or self.unfinished else ExitCode.OK
 
     @property
     def is_unchanged(self) -> bool:
@@ -258,6 +271,23 @@ def list_left_out(selections: Sequence[Selection], policy: RemovalPolicy) -> Lef
     )
 
 
+def merge_left_out(parts: Sequence[LeftOut]) -> LeftOut:
+    """What was left out of all of them; none has a project of another."""
+    counts: Counter[str] = Counter()
+    sizes: Counter[str] = Counter()
+    for part in parts:
+        counts.update(part.excluded)
+        sizes.update(part.excluded_size)
+    order = [reason.label for reason in sorted(Reason) if reason.label in counts]
+    return LeftOut(
+        excluded={label: counts[label] for label in order},
+        excluded_size={label: sizes[label] for label in order},
+        waiting=tuple(waiting for part in parts for waiting in part.waiting),
+        removals=tuple(sorted(removal for part in parts for removal in part.removals)),
+        statuses={project: status for part in parts for project, status in part.statuses.items()},
+    )
+
+
 def _list_waiting(files: dict[tuple[str, Version, str, str, datetime | None], int]) -> tuple[Waiting, ...]:
     """A line for each release: its files are uploaded one after the other, so the last of their times counts."""
     releases: dict[tuple[str, Version, str], list[tuple[datetime | None, str, int]]] = defaultdict(list)
@@ -279,47 +309,14 @@ def _list_waiting(files: dict[tuple[str, Version, str, str, datetime | None], in
     return tuple(lines)
 
 
-def make_sync_report(
-    *,
-    output: str,
-    snapshot: Snapshot,
-    difference: Difference,
-    reused: int,
-    downloaded: Sequence[int],
-    pages_written: int,
-    left_out: LeftOut,
-    failures: Iterable[Failure],
-    dependencies: DependencyReport | None,
-    rollbacks: Iterable[Rollback] = (),
-) -> SyncReport:
-    """``downloaded`` are the sizes of the files that were fetched."""
-    files = [file for _, file in snapshot.files()]
-    return SyncReport(
-        output=output,
-        projects=len(snapshot.projects),
-        releases=len({(project, file.version) for project, file in snapshot.files()}),
-        files=len(files),
-        size=snapshot.size,
-        downloaded=len(downloaded),
-        downloaded_size=sum(downloaded),
-        reused=reused,
-        added=len(difference.added),
-        removed=len(difference.removed),
-        changed=len(difference.changed),
-        pages_written=pages_written,
-        left_out=left_out,
-        failures=tuple(sorted(failures)),
-        dependencies=dependencies,
-        rollbacks=tuple(sorted(rollbacks)),
-    )
-
-
 def make_dependency_report(
     outcomes: Sequence[Outcome], selections: Sequence[Selection], *, is_asked: bool
 ) -> DependencyReport | None:
     """``None`` where the spec asks for no dependency."""
     if not is_asked:
         return None
+    from pymirror.closure.model import Solution  # late, for the many specs without dependencies
+
     added = [
         (selection.project, chosen)
         for selection in selections

@@ -99,7 +99,7 @@ def select_pages(spec: Spec, asking: Asking, pages: Sequence[Page], previous: Sn
                 unknown += [(number, index, file) for file in files if (number, file.url) not in asked]
         if unknown:
             asked |= {(number, file.url) for number, _, file in unknown}
-            sizes = asking.fetch_sizes([(index, file) for _, index, file in unknown])
+            sizes = _ask_sizes(spec, asking, pages, unknown)
             for number in {number for number, _, _ in unknown}:
                 files = [file for each, _, file in unknown if each == number]
                 pages[number].learn({(f.filename, f.hashes): sizes.get(f.url) for f in files}, remember=True)
@@ -108,6 +108,21 @@ def select_pages(spec: Spec, asking: Asking, pages: Sequence[Page], previous: Sn
         if not unknown:
             break
     return tuple(selections)
+
+
+def _ask_sizes(
+    spec: Spec, asking: Asking, pages: Sequence[Page], unknown: Sequence[tuple[int, Index, File]]
+) -> dict[str, int]:
+    """The sizes of files, by their URLs. One that would leave a file out is asked for again as for a download: it is
+    remembered, and what a server tells HEAD may be the size of something else.
+    """
+    sizes = asking.fetch_sizes([(index, file) for _, index, file in unknown])
+    doubtful = [
+        (index, file)
+        for number, index, file in unknown
+        if sizes.get(file.url, 0) > min(_list_limits(spec, pages[number].wants))
+    ]
+    return sizes | asking.fetch_sizes(doubtful, by_get=True)
 
 
 def _find_unknown(page: Page, selection: Selection, known: dict[tuple[str, str], SnapshotFile]) -> list[File]:
@@ -129,5 +144,10 @@ def _is_same(file: File, published: SnapshotFile) -> bool:
 
 
 def _limits_sizes(spec: Spec, wants: Wants) -> bool:
-    limits = [wants.filters.max_file_size, *(rule.filters.max_file_size for rule in wants.rules)]
-    return spec.max_total_size is not None or any(limit is not None for limit in limits)
+    return bool(_list_limits(spec, wants))
+
+
+def _list_limits(spec: Spec, wants: Wants) -> list[int]:
+    filters = [wants.filters, *(rule.filters for rule in wants.rules)]
+    limits = [spec.max_total_size, *(each.max_file_size for each in filters)]
+    return [limit for limit in limits if limit is not None]

@@ -4,24 +4,39 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
-from packaging.utils import canonicalize_name
+import msgspec
+from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from pymirror.commands.ask import Asking, open_asking
-from pymirror.commands.decide import Decision, conclude, decide, report_dependencies
+from pymirror.commands.closed import NoDependencies
+from pymirror.commands.decide import (
+    Batch,
+    Decision,
+    Settling,
+    conclude,
+    load_previous,
+    make_dependencies,
+    read_batches,
+    save_pages,
+)
 from pymirror.commands.obtain import PoolObtain, make_downloader
 from pymirror.commands.ports import DISK_THREADS, Ports
-from pymirror.commands.report import SyncReport, list_left_out, make_sync_report
+from pymirror.commands.report import SyncReport, list_left_out
+from pymirror.commands.sizes import Page
+from pymirror.commands.tally import Tally
 from pymirror.download import Download, Downloader, partial_name
 from pymirror.errors import ClockError, ForeignFolderError
 from pymirror.flat import publish_flat
 from pymirror.history import History
 from pymirror.layout import CURRENT, PARTIAL, TEMPORARY
-from pymirror.limits import check_planned_size, check_published_size, check_shrink, list_withdrawn
+from pymirror.limits import check_planned_size, check_published_size
 from pymirror.lock import hold_lock
-from pymirror.plan import Failure, WantedFile, make_snapshot
+from pymirror.plan import WantedFile, make_snapshot
 from pymirror.pool import Pool
 from pymirror.provenance import Provenances
 from pymirror.publish import publish
@@ -29,8 +44,16 @@ from pymirror.publish_documents import publish_documents
 from pymirror.quarantine import Quarantine
 from pymirror.roots import explain_project
 from pymirror.selection import Demands, Reason
-from pymirror.snapshot import Snapshot, SnapshotFile, diff_snapshots
-from pymirror.spec.model import RemovalPolicy, Spec
+from pymirror.settled import Settled, Verdict, judge
+from pymirror.snapshot import Snapshot, SnapshotProject
+from pymirror.spec.model import Spec
+from pymirror.stored_snapshot import SnapshotDraft
+
+if TYPE_CHECKING:
+    from pymirror.commands.dependencies import Dependencies
+
+BATCH_PROJECTS = 100
+"""So many projects are dealt with at a time: memory does not grow with the mirror."""
 
 _CLOCK_SLACK = timedelta(days=1)
 
@@ -41,7 +64,7 @@ def sync(spec: Spec, ports: Ports, *, allow_shrink: bool) -> SyncReport:
     Raises :class:`ConfigurationError` and :class:`ForeignFolderError` before anything is touched, then
     :class:`LockedError`, :class:`ShrinkError`, :class:`StorageError`; every other failure is in the report.
     """
-    with open_asking(spec, ports) as asking:
+    with open_asking(spec, ports, stop=ports.stop.within(spec.stop_after_seconds)) as asking:
         if (foreign := History(ports.storage).find_foreign(spec.site)) is not None:
             raise ForeignFolderError(ports.storage.location, foreign)
         with hold_lock(ports.storage, command="sync"):
@@ -51,41 +74,171 @@ def sync(spec: Spec, ports: Ports, *, allow_shrink: bool) -> SyncReport:
 def _sync(spec: Spec, ports: Ports, asking: Asking, *, allow_shrink: bool) -> SyncReport:
     ports.storage.remove_folder(TEMPORARY)
     pool = Pool(ports.storage)
-    downloader = make_downloader(spec, ports, asking, pool, ports.storage)
-    obtain = PoolObtain(downloader, ports.storage)
-    first = decision = decide(spec, ports, asking, pool=pool, obtain=obtain, write=True)
-    downloads: dict[tuple[str, str], Download] = {}
-    while True:
-        if not allow_shrink:
-            planned = ((p.name, f.version) for p in decision.plan.projects for f in p.files if not f.is_refused)
-            withdrawn = list_withdrawn(decision.previous, decision.plan.removed, planned, decision.list_superseded())
-            check_shrink(decision.previous, withdrawn, spec.max_removal)
-            _check_clock(ports, decision)
-        new = _fetch(spec, ports, decision, downloader, downloads)
-        too_large = {(d.file.project, d.file.filename): d.told_size for d in new if d.told_size is not None}
-        is_learned = decision.dependencies.learn(new)
-        if not too_large and not is_learned:
-            break
-        # Nobody told this before, their sizes or what they need: it is decided again, as if it had been told.
-        decision.found.learn(too_large)
-        decision = conclude(
-            spec,
-            ports,
-            asking,
-            decision.previous,
-            decision.found,
-            pool=pool,
-            write=True,
-            dependencies=decision.dependencies,
+    previous = load_previous(ports, pool, write=True)
+    run = _Run(spec, ports, asking, pool, make_downloader(spec, ports, asking, pool, ports.storage))
+    tally = Tally(previous, spec, allow_shrink=allow_shrink)
+    # What is solved together, or limited as a whole, is decided on as a whole; all else some projects at a time.
+    is_one = spec.wants_dependencies or spec.max_total_size is not None
+    settled = Settled(ports.storage, previous, "" if is_one else ports.fingerprint, ports.now)
+    aside = frozenset(held.project for held in Quarantine(ports.storage).load())
+    settling = Settling(settled=settled, pool=pool, aside=aside)
+    with SnapshotDraft(ports.storage, previous) as draft:
+        for batch in read_batches(
+            spec, ports, asking, previous, size=None if is_one else BATCH_PROJECTS, settling=settling
+        ):
+            tally.add_settled(batch.settled)
+            decided = [*run.carry_out(batch, tally), *batch.settled]
+            for project, verdict in sorted(decided, key=lambda item: item[0].name):
+                draft.add(project)
+                settled.add(verdict)
+        snapshot = draft.finish(spec.site)
+    run.provenances.tell_rest()
+    written = _publish(spec, ports, snapshot, previous, tally)
+    save_pages(run.went_back)
+    settled.save(snapshot, is_due=asking.has_saved or snapshot is not previous)
+    asking.remember_lists()
+    return tally.report(pages_written=written)
+
+
+class _Run:
+    """Carries out what is decided on some projects: all but their pages."""
+
+    def __init__(self, spec: Spec, ports: Ports, asking: Asking, pool: Pool, downloader: Downloader) -> None:
+        self._spec = spec
+        self._ports = ports
+        self._asking = asking
+        self._pool = pool
+        self._downloader = downloader
+        self._demands = Demands(spec, now=ports.now)
+        self.went_back: list[Page] = []
+        self.provenances = Provenances(
+            transport=asking.transport,
+            storage=ports.storage,
+            network=spec.network,
+            progress=ports.progress,
+            stop=ports.stop,
         )
-    early = obtain.list_wanted(decision.plan.projects)
-    downloads |= early
-    reused = first.plan.reused - len(early)
-    report = _publish(spec, ports, asking, decision, downloads, reused=reused, allow_shrink=allow_shrink)
-    decision.found.remember()
-    for cache, names in asking.lists:
-        cache.save_list(names)
-    return report
+
+    def carry_out(self, batch: Batch, tally: Tally) -> list[tuple[SnapshotProject, Verdict]]:
+        """Decides, downloads, and says what can be published of the projects of ``batch``, and whether that is all."""
+        obtain = PoolObtain(self._downloader, self._ports.storage)
+        dependencies = make_dependencies(
+            self._spec, self._ports, self._asking, batch, self._pool, obtain=obtain, write=True
+        )
+        first = decision = self._conclude(batch, dependencies)
+        downloads: dict[tuple[str, str], Download] = {}
+        while True:
+            tally.foresee(decision)
+            if not tally.allows_shrink:
+                _check_clock(self._ports, decision)
+            new = self._fetch(decision, downloads)
+            too_large = {(d.file.project, d.file.filename): d.told_size for d in new if d.told_size is not None}
+            is_learned = decision.dependencies.learn(new)
+            if not too_large and not is_learned:
+                break
+            # Nobody told this before, their sizes or what they need: it is decided again, as if it had been told.
+            batch.found.learn(too_large)
+            decision = self._conclude(batch, dependencies)
+        early = obtain.list_wanted(decision.plan.projects)
+        downloads |= early
+        snapshot = self._settle(decision, downloads)
+        self._ports.storage.sync()  # and no list of what is to be synced grows with the mirror
+        tally.add(decision, snapshot, downloads, reused=first.plan.reused - len(early))
+        batch.found.remember()
+        self.went_back += batch.found.list_went_back()
+        return list(self._judge(decision, snapshot, downloads))
+
+    def _judge(
+        self, decision: Decision, snapshot: Snapshot, downloads: Mapping[tuple[str, str], Download]
+    ) -> Iterator[tuple[SnapshotProject, Verdict]]:
+        """Each project of ``snapshot``, and whether it would come out the same again."""
+        pages = {
+            page.wants.project: page.fetched.to_remember for page in decision.found.pages if page.index is not None
+        }
+        open_ends = {failure.project for failure in decision.plan.failures}
+        open_ends |= {project for (project, _), download in downloads.items() if download.stored is None}
+        selections = {selection.project: selection for selection in decision.selections}
+        for project in snapshot.projects:
+            selection = selections.get(NormalizedName(project.name))
+            verdict = Verdict()
+            if selection is not None and project.name not in open_ends:
+                verdict = judge(
+                    selection,
+                    pages.get(selection.project),
+                    project,
+                    wants_provenance=self._spec.provenance,
+                )
+                if selection.excluded and verdict.is_settled:
+                    told = list_left_out([selection], self._spec.on_upstream_removal)
+                    verdict = replace(verdict, told=msgspec.msgpack.encode(told))
+            yield project, verdict
+
+    def _conclude(self, batch: Batch, dependencies: Dependencies | NoDependencies) -> Decision:
+        return conclude(
+            self._spec,
+            self._ports,
+            self._asking,
+            batch.previous,
+            batch.found,
+            pool=self._pool,
+            write=True,
+            dependencies=dependencies,
+        )
+
+    def _fetch(self, decision: Decision, downloads: dict[tuple[str, str], Download]) -> list[Download]:
+        """Fetches what was not tried yet into ``downloads``, and stops where the mirror would grow beyond its limit."""
+        spec, progress = self._spec, self._ports.progress
+        room = check_planned_size(decision.plan.projects, spec.max_total_size, decision.held)
+        transfers = tuple(f for f in decision.plan.transfers if (f.project, f.filename) not in downloads)
+        progress.phase("downloading", items=len(transfers), size=sum(file.expected_size or 0 for file in transfers))
+        fetched: dict[tuple[str, str], int] = {}
+        with contextlib.closing(self._downloader.download(transfers)) as arriving:
+            for download in arriving:
+                key = (download.file.project, download.file.filename)
+                downloads[key] = download
+                if download.stored is not None and download.file.expected_size is None:
+                    fetched[key] = download.stored.size
+                    room -= download.stored.size
+                if room < 0:
+                    decision.found.learn(fetched)
+                    decision.found.remember()  # so that the next run knows before it fetches
+                    check_planned_size(decision.plan.projects, spec.max_total_size, decision.held, fetched)
+        return [downloads[(file.project, file.filename)] for file in transfers]
+
+    def _settle(self, decision: Decision, downloads: Mapping[tuple[str, str], Download]) -> Snapshot:
+        """What of ``decision`` can be published now that all was tried."""
+        superseded = set(_list_superseded(decision, self._demands))
+        snapshot = make_snapshot(
+            decision.plan,
+            decision.held,
+            {key: d.stored for key, d in downloads.items() if d.stored is not None},
+            decision.previous,
+            site=self._spec.site,
+            explain=lambda project: explain_project(project, self._demands, decision.closed.needs),
+            may_stay=lambda project, file: (project, file.filename) in superseded,
+        )
+        return self._add_provenance(decision, snapshot)
+
+    def _add_provenance(self, decision: Decision, snapshot: Snapshot) -> Snapshot:
+        files = (file for project in decision.plan.projects for file in project.files)
+        urls = {(file.project, file.filename): file.provenance for file in files if file.provenance is not None}
+        return self.provenances.add(snapshot, decision.previous, urls if self._spec.provenance else {})
+
+
+def _publish(spec: Spec, ports: Ports, snapshot: Snapshot, previous: Snapshot, tally: Tally) -> int:
+    """Records and publishes ``snapshot``; how many pages were written or removed."""
+    check_published_size(snapshot, spec.max_total_size)
+    quarantine = Quarantine(ports.storage)
+    quarantine.add(tally.set_aside, quarantined=tally.quarantined, now=ports.now)
+    ports.storage.sync()  # the files and their folders, before any page names them
+    history = History(ports.storage)
+    number = history.record(snapshot)
+    written = _write_pages(ports, snapshot, previous)
+    history.publish(number)
+    quarantine.release(snapshot.files())
+    if not tally.unfinished:  # else there may be some that this run did not come to
+        _sweep_partials(ports, tally.failed)
+    return written
 
 
 def _check_clock(ports: Ports, decision: Decision) -> None:
@@ -107,90 +260,6 @@ def _check_clock(ports: Ports, decision: Decision) -> None:
         raise ClockError(now=ports.now, published=published, examples=names[:3])
 
 
-def _fetch(
-    spec: Spec,
-    ports: Ports,
-    decision: Decision,
-    downloader: Downloader,
-    downloads: dict[tuple[str, str], Download],
-) -> list[Download]:
-    """Fetches what was not tried yet into ``downloads``, and stops where the mirror would grow beyond its limit."""
-    room = check_planned_size(decision.plan.projects, spec.max_total_size, decision.held)
-    transfers = tuple(f for f in decision.plan.transfers if (f.project, f.filename) not in downloads)
-    size = sum(file.expected_size or 0 for file in transfers)
-    ports.progress.phase("downloading", items=len(transfers), size=size)
-    fetched: dict[tuple[str, str], int] = {}
-    with contextlib.closing(downloader.download(transfers)) as arriving:
-        for download in arriving:
-            key = (download.file.project, download.file.filename)
-            downloads[key] = download
-            if download.stored is not None and download.file.expected_size is None:
-                fetched[key] = download.stored.size
-                room -= download.stored.size
-            if room < 0:
-                decision.found.learn(fetched)
-                decision.found.remember()  # so that the next run knows before it fetches
-                check_planned_size(decision.plan.projects, spec.max_total_size, decision.held, fetched)
-    return [downloads[(file.project, file.filename)] for file in transfers]
-
-
-def _publish(
-    spec: Spec,
-    ports: Ports,
-    asking: Asking,
-    decision: Decision,
-    downloads: Mapping[tuple[str, str], Download],
-    *,
-    reused: int,
-    allow_shrink: bool,
-) -> SyncReport:
-    wanted = {(file.project, file.filename) for file in decision.plan.transfers}
-    fetched = {key: d.stored for key, d in downloads.items() if d.stored is not None}
-    failed = [d for key, d in downloads.items() if d.stored is None and key in wanted]
-    failures = [Failure(project=d.file.project, what=d.file.filename, problem=d.problem or "") for d in failed]
-    demands = Demands(spec, now=ports.now)
-    superseded = set(_list_superseded(decision, demands))
-    snapshot = make_snapshot(
-        decision.plan,
-        decision.held,
-        fetched,
-        decision.previous,
-        site=spec.site,
-        explain=lambda project: explain_project(project, demands, decision.closed.needs),
-        may_stay=lambda project, file: (project, file.filename) in superseded,
-    )
-    difference = diff_snapshots(decision.previous, snapshot)
-    if not allow_shrink:
-        there = ((project, file.version) for project, file in snapshot.files())
-        withdrawn = list_withdrawn(decision.previous, difference.removed, there, decision.list_superseded())
-        check_shrink(decision.previous, withdrawn, spec.max_removal)
-    check_published_size(snapshot, spec.max_total_size)
-    quarantine = Quarantine(ports.storage)
-    quarantined = {selection.project for selection in decision.selections if selection.status == "quarantined"}
-    quarantine.add(_list_set_aside(spec, decision, snapshot), quarantined=quarantined, now=ports.now)
-    snapshot = _add_provenance(spec, ports, asking, decision, snapshot)
-    difference = diff_snapshots(decision.previous, snapshot)  # now that both say what provenance there is
-    ports.storage.sync()  # the files and their folders, before any page names them
-    history = History(ports.storage)
-    number = history.record(snapshot)
-    written = _write_pages(ports, snapshot, decision.previous)
-    history.publish(number)
-    quarantine.release(snapshot.files())
-    _sweep_partials(ports, [d.file for d in failed])
-    return make_sync_report(
-        output=str(spec.output),
-        snapshot=snapshot,
-        difference=difference,
-        reused=reused,
-        downloaded=[stored.size for stored in fetched.values()],
-        pages_written=written,
-        left_out=list_left_out(decision.selections, spec.on_upstream_removal),
-        failures=[*decision.plan.failures, *failures],
-        dependencies=report_dependencies(decision),
-        rollbacks=decision.found.rollbacks,
-    )
-
-
 def _list_superseded(decision: Decision, demands: Demands) -> Iterator[tuple[str, str]]:
     """The published files, as (project, file name), that leave for no fault of theirs: others are newer, or suffice."""
     removed = set(decision.plan.removed) & decision.list_superseded()
@@ -203,47 +272,15 @@ def _list_superseded(decision: Decision, demands: Demands) -> Iterator[tuple[str
             yield key
 
 
-def _add_provenance(spec: Spec, ports: Ports, asking: Asking, decision: Decision, snapshot: Snapshot) -> Snapshot:
-    files = (file for project in decision.plan.projects for file in project.files)
-    urls = {(file.project, file.filename): file.provenance for file in files if file.provenance is not None}
-    provenances = Provenances(
-        transport=asking.transport,
-        storage=ports.storage,
-        network=spec.network,
-        progress=ports.progress,
-        stop=ports.stop,
-    )
-    return provenances.add(snapshot, decision.previous, urls if spec.provenance else {})
-
-
 def _write_pages(ports: Ports, snapshot: Snapshot, previous: Snapshot) -> int:
     """Publishes ``snapshot``, what installers read first; how many files were written or removed."""
     ports.progress.phase("publishing", items=len(snapshot.projects))
-    pages = publish(snapshot, ports.storage)
+    pages = publish(snapshot, ports.storage, previous)
     links = publish_flat(snapshot, previous, ports.storage)
     documents = publish_documents(
         snapshot, ports.storage, progress=ports.progress, stop=ports.stop, threads=DISK_THREADS
     )
     return links + sum(each.written + each.removed for each in (pages, documents))
-
-
-def _list_set_aside(spec: Spec, decision: Decision, snapshot: Snapshot) -> Iterator[tuple[str, SnapshotFile]]:
-    """The published files that upstream withdraws, or whose project it has quarantined, unless the spec drops them."""
-    if spec.on_upstream_removal is RemovalPolicy.DROP:
-        return
-    withdrawn = {
-        (selection.project, item.filename)
-        for selection in decision.selections
-        for item in selection.excluded
-        if item.reason in (Reason.REMOVED_UPSTREAM, Reason.QUARANTINED)
-    }
-    # A quarantined project's page may list nothing at all.
-    quarantined = {selection.project for selection in decision.selections if selection.status == "quarantined"}
-    stays = {(project, file.filename) for project, file in snapshot.files()}
-    for project, file in decision.previous.files():
-        key = (project, file.filename)
-        if key not in stays and (key in withdrawn or project in quarantined):
-            yield key[0], file
 
 
 def _sweep_partials(ports: Ports, failed: list[WantedFile]) -> None:

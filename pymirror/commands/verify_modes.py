@@ -1,7 +1,8 @@
-"""The modes of what is served: 0644 and 0755, whatever the umask was.
+"""The modes of what is served: 0644 and 0755, whatever the umask was, or those that the spec says.
 
-A disk may have no modes (exFAT), or those of whoever copied the tree: where no file at all has the right one, that is
-how the disk is, and no damage, as long as everyone can read it.
+Where the spec says none, a group that may write too, and files that may be executed, are no damage: that is how a copy
+by an ordinary user comes out, and later runs add files of our modes to it. A disk may have no modes at all (exFAT):
+where no file has the right one, that is how the disk is, and no damage, as long as everyone can read it.
 """
 
 from __future__ import annotations
@@ -15,47 +16,66 @@ from pathlib import Path
 
 from pymirror.commands.report import Damage
 from pymirror.layout import FLAT, LEGACY, LOCK_FILE, POOL, PROJECTS, SIMPLE
+from pymirror.spec.model import Site
 from pymirror.storage.interface import Storage
-
-FILE_MODE = 0o644
-FOLDER_MODE = 0o755
+from pymirror.storage.local import FILE_MODE, FOLDER_MODE
 
 LINK = "a link in the place of a file"
+
+_LENIENT_FILE = 0o131  # the group may write, anyone may execute
+_LENIENT_FOLDER = 0o020
 
 _SERVED = (SIMPLE, LEGACY, PROJECTS, FLAT, POOL)
 
 
-def check_modes(storage: Storage, names: Iterable[str], *, is_writable: bool) -> list[Damage]:
-    """What is wrong with the modes of the files ``names``, and of the folders that they are in."""
+def check_modes(storage: Storage, names: Iterable[str], site: Site, *, is_writable: bool) -> list[Damage]:
+    """What is wrong with the modes of the files ``names``, and of their folders; ``site`` says what they must be."""
     if sys.platform == "win32":
         return []
     files = list(dict.fromkeys(names))
     folders = sorted({parent for name in files for parent in _list_parents(name)})
     modes = {name: mode for name in files if (mode := read_mode(storage.local_path(name))) is not None}
-    wrong = {name: mode for name, mode in modes.items() if mode != FILE_MODE}
-    if modes and len(wrong) == len(modes):
+    of_folders = {name: mode for name in folders if (mode := read_mode(storage.local_path(name), site)) is not None}
+    expected, expected_of_folders = find_file_mode(site), find_folder_mode(site)
+    lenient = _LENIENT_FILE if site.file_mode is None else 0
+    lenient_of_folders = _LENIENT_FOLDER if site.folder_mode is None else 0
+    wrong = {name: mode for name, mode in modes.items() if mode | lenient != expected | lenient}
+    wrong_folders = {
+        name: mode
+        for name, mode in of_folders.items()
+        if mode | lenient_of_folders != expected_of_folders | lenient_of_folders
+    }
+    is_said = site.file_mode is not None or site.folder_mode is not None
+    if modes and (len(wrong) == len(modes) or (is_said and len(wrong_folders) == len(of_folders))):
         is_open = all(mode & 0o444 == 0o444 for mode in wrong.values())
-        if is_open or not (is_writable and _keeps_modes(storage)):
+        if (is_open and not is_said) or not (is_writable and _keeps_modes(storage)):
             return []
     found = [
-        Damage(path=name, problem=LINK) if storage.local_path(name).is_symlink() else _tell(name, mode, FILE_MODE)
+        Damage(path=name, problem=LINK) if storage.local_path(name).is_symlink() else _tell(name, mode, expected)
         for name, mode in wrong.items()
     ]
-    for name in folders:
-        mode = read_mode(storage.local_path(name), is_folder=True)
-        if mode not in (None, FOLDER_MODE):
-            found.append(_tell(name, mode or 0, FOLDER_MODE))
-    return found
+    return [*found, *(_tell(name, mode, expected_of_folders) for name, mode in wrong_folders.items())]
 
 
-def mend_mode(storage: Storage, name: str) -> None:
+def find_file_mode(site: Site) -> int:
+    """The permissions of every served file."""
+    return FILE_MODE if site.file_mode is None else site.file_mode
+
+
+def find_folder_mode(site: Site) -> int:
+    """The permissions of every served folder."""
+    return FOLDER_MODE if site.folder_mode is None else site.folder_mode
+
+
+def mend_mode(storage: Storage, name: str, site: Site) -> None:
     """Gives ``name`` the mode that it must have, where that is to be had: only the owner can."""
     path = storage.local_path(name)
     with contextlib.suppress(OSError):
         if path.is_symlink():
             return
-        expected = FOLDER_MODE if path.is_dir() else FILE_MODE
-        if stat.S_IMODE(path.stat().st_mode) & 0o777 != expected:
+        is_folder = path.is_dir()
+        expected = find_folder_mode(site) if is_folder else find_file_mode(site)
+        if read_mode(path, site if is_folder else None) != expected:
             path.chmod(expected)
 
 
@@ -71,13 +91,17 @@ def find_links(storage: Storage) -> Iterator[Damage]:
                     yield Damage(path=name, problem="a foreign link to a folder")
 
 
-def read_mode(path: Path, *, is_folder: bool = False) -> int | None:
-    """The nine bits; 0o777 is what a link has. ``None`` where nothing is there, which is told as such."""
+def read_mode(path: Path, site: Site | None = None) -> int | None:
+    """The nine bits; 0o777 is what a link has. ``None`` where nothing is there, which is told as such.
+
+    With ``site``, that of a folder, and setgid too where ``site`` asks for it: else that is the user's own affair.
+    """
     try:
-        found = path.stat() if is_folder else path.lstat()
+        found = path.lstat() if site is None else path.stat()
     except OSError:
         return None
-    return stat.S_IMODE(found.st_mode) & 0o777
+    setgid = stat.S_ISGID & find_folder_mode(site) if site is not None else 0
+    return stat.S_IMODE(found.st_mode) & (0o777 | setgid)
 
 
 def _keeps_modes(storage: Storage) -> bool:

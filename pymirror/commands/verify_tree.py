@@ -13,8 +13,9 @@ from pymirror.contents import sdist_metadata_name
 from pymirror.errors import NoMirrorError
 from pymirror.flat import list_flat
 from pymirror.history import find_published
-from pymirror.layout import METADATA_SUFFIX, POOL, PROVENANCE_SUFFIX
+from pymirror.layout import LINKS_PAGE, METADATA_SUFFIX, POOL, PROVENANCE_SUFFIX, SIMPLE
 from pymirror.pool import Pool
+from pymirror.published_pages import forget_published
 from pymirror.quarantine import load_quarantine
 from pymirror.snapshot import Snapshot, SnapshotFile
 from pymirror.storage.interface import Storage
@@ -47,7 +48,7 @@ def examine(
     told = {damage.path for damage in damages}
     pool = (path for _, file in snapshot.files() for path in file.paths)
     names = [name for name in (*pages, *pool, *(name for name, _ in list_flat(snapshot))) if name not in told]
-    damages += check_modes(ports.storage, names, is_writable=is_writable)
+    damages += check_modes(ports.storage, names, snapshot.site, is_writable=is_writable)
     return Examined(pages=len(pages), damages=tuple(sorted(set(damages))))
 
 
@@ -75,8 +76,10 @@ def report_on(
 
 def forget(ports: Ports, snapshot: Snapshot, damages: tuple[Damage, ...]) -> None:
     """Takes damaged files, and what was made from them, out of the records, so that the next run trusts neither."""
-    wrong = (damage for damage in damages if not damage.problem.startswith("the mode is"))
-    damaged = [damage.path for damage in wrong if damage.path.startswith(f"{POOL}/")]
+    wrong = [damage.path for damage in damages if not damage.problem.startswith("the mode is")]
+    if any(path.startswith((f"{SIMPLE}/", LINKS_PAGE)) for path in wrong):
+        forget_published(ports.storage)
+    damaged = [path for path in wrong if path.startswith(f"{POOL}/")]
     for project, file in snapshot.files():
         if not set(damaged).isdisjoint(file.paths):
             distrust(ports.storage, project)

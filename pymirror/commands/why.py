@@ -13,7 +13,7 @@ from packaging.version import Version
 
 from pymirror.closure import Outcome
 from pymirror.commands.ask import Asking, open_asking
-from pymirror.commands.decide import Found, ask_pages, decide
+from pymirror.commands.decide import Found, ask_page, decide
 from pymirror.commands.obtain import open_temporary
 from pymirror.commands.ports import Ports
 from pymirror.commands.sizes import examine_page
@@ -53,7 +53,7 @@ def why(spec: Spec, ports: Ports, question: str) -> WhyReport:
             found, outcomes = _resolve_all(spec, ports, asking, subject.project)
             needed = list_need_answers(outcomes, subject.project, _meant_versions(subject))
         else:
-            found = ask_pages(spec, ports, asking, previous, only=subject.project)
+            found = ask_page(spec, ports, asking, previous, subject.project)
         judgement = examine_page(spec, asking, found.pages[0], previous) if found.pages else None
         wants = found.pages[0].wants if found.pages else wants
     published = _list_published(previous, subject.project)

@@ -34,6 +34,9 @@ _FATES = {
 def show_sync(terminal: Terminal, report: SyncReport) -> None:
     terminal.stop_bars()
     _show_failures(terminal, report.failures)
+    if report.unfinished:
+        projects, files = count(report.unfinished.projects, "project"), count(report.unfinished.files, "file")
+        terminal.say(f"the time of stop-after was over: {projects} and {files} are left for the next run", style="red")
     if terminal.verbosity < Verbosity.NORMAL:
         return
     _show_rollbacks(terminal, report.rollbacks)

@@ -33,6 +33,7 @@ class FrontRow:
     size: int
     status: str = "active"
     is_yanked: bool = False
+    newest_upload: datetime | None = None
 
 
 def render_front(

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 from packaging.specifiers import SpecifierSet
 from packaging.tags import Tag
 from packaging.version import Version
 
-from pymirror.closure.model import LeftOut, Option, Options
 from pymirror.distribution import Distribution
 from pymirror.environment import Environment, rank_tags
 from pymirror.selection.candidates import Candidate
@@ -28,6 +27,9 @@ from pymirror.selection.vetoes import find_fault, find_veto
 from pymirror.spec.model import Filters, Origin, PackageType, YankedPolicy
 
 _KINDS = (PackageType.BDIST_WHEEL, PackageType.SDIST)
+
+if TYPE_CHECKING:
+    from pymirror.closure.model import LeftOut, Option, Options
 
 
 def ask_need(need: Need, candidates: Sequence[Candidate], wants: Wants) -> Opinion:
@@ -93,6 +95,8 @@ class Choices:
 
     def list_options(self, environment: Environment) -> Options:
         """Those of ``environment``, one for each version."""
+        from pymirror.closure.model import Options  # late: only resolutions come here
+
         fit = Fit((environment,))
         ranks = rank_tags(environment)
         best: dict[Version, tuple[_Order, Candidate]] = {}
@@ -118,7 +122,7 @@ def find_max_size(candidate: Candidate, wants: Wants) -> int | None:
     return _widest(each.max_file_size for each in _filters_of(wants, candidate.version))
 
 
-class _Later(Sequence[LeftOut]):
+class _Later(Sequence["LeftOut"]):
     """What was left out, put into words when somebody asks: only where there is no solution."""
 
     def __init__(self, make: Callable[[], list[LeftOut]]) -> None:
@@ -154,6 +158,8 @@ def _order(candidate: Candidate, ranks: Mapping[Tag, int]) -> _Order:
 
 
 def _option(candidate: Candidate) -> Option:
+    from pymirror.closure.model import Option  # late: only resolutions come here
+
     return Option(
         project=candidate.distribution.project,
         version=candidate.version,
@@ -217,6 +223,8 @@ def _widest(limits: Iterable[int | None]) -> int | None:
 
 
 def _describe(excluded: Excluded) -> LeftOut:
+    from pymirror.closure.model import LeftOut  # late: only resolutions come here
+
     reason = excluded.reason.label
     if excluded.detail:
         reason += f": {excluded.detail}"

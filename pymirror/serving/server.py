@@ -11,7 +11,6 @@ import socket
 import stat
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,7 +22,7 @@ from pymirror.layout import COMPRESSED_SUFFIX, HTML_PAGE, SIMPLE
 from pymirror.serving.conditions import Part, State, choose_part, is_not_modified
 from pymirror.serving.negotiate import HTML, accepts_gzip, choose_format
 from pymirror.serving.target import PAGE_CACHE, Target, cache_control_of, content_type_of, is_file, parse_target
-from pymirror.workers import Stop, Watchdog
+from pymirror.workers import Deadline, Stop, Watchdog
 
 MAX_CONNECTIONS = 128
 PATIENCE_SECONDS = 30.0
@@ -117,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def handle_one_request(self) -> None:
         """The socket's own timeout starts anew with every byte, so the head as a whole has a limit too."""
-        deadline = time.monotonic() + self.server.patience_seconds
+        deadline = Deadline(self.server.patience_seconds)
         with self._patience:
             self._patience.enter_context(self.server.watchdog.watch([self.connection], deadline))
             try:

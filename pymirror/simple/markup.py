@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from html import escape
 
 _PIECE_CHARACTERS = 64 * 1024
@@ -41,6 +42,7 @@ def in_pieces(texts: Iterable[str]) -> Iterator[bytes]:
     yield "".join(held).encode("ascii", "xmlcharrefreplace")
 
 
+@lru_cache(maxsize=1024)  # the files of a project repeat each other
 def escape_attribute(text: str) -> str:
     """``text`` inside double quotes. Line breaks and tabs keep their meaning."""
     return escape(replace_unwritable(text)).replace("\n", "&#10;").replace("\t", "&#9;")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from email.message import Message
 
 from pymirror.errors import PageError, printable
@@ -43,7 +44,18 @@ def parse_project_list(body: bytes, *, content_type: str, url: str) -> ProjectLi
     return page
 
 
-def find_cut(body: bytes, *, content_type: str, is_delimited: bool) -> str | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """How it shows that a body is the beginning of a page only.
+
+    Where ``is_certain`` is not, it may be whole all the same, as a further answer of the same bytes tells.
+    """
+
+    problem: str
+    is_certain: bool = True
+
+
+def find_cut(body: bytes, *, content_type: str, is_delimited: bool) -> Cut | None:
     """How it shows that ``body`` is the beginning of a page only; ``None`` where it does not.
 
     Half a page of HTML is a page too, of which files seem to be gone. ``is_delimited`` is whether the server said where
@@ -55,18 +67,35 @@ def find_cut(body: bytes, *, content_type: str, is_delimited: bool) -> str | Non
         return None  # an empty answer is another mistake
     if kind in _JSON_TYPES:
         is_begun = body[:_END_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
-        return "the page ends within its JSON" if is_begun and not end.endswith(b"}") else None
+        return Cut(problem="the page ends within its JSON") if is_begun and not end.endswith(b"}") else None
     if kind not in _HTML_TYPES:
         return None
     lowered = end.lower()
     if b"</html" in lowered or b"</body" in lowered:
         return None
-    if end.rfind(b"<") > end.rfind(b">"):
-        return "the page ends within a tag"
-    head = body[:_END_BYTES].lower()
-    if b"<html" in head or b"<body" in head or not is_delimited:
-        return "the page ends before its </html>"
-    return None
+    return _find_cut_html(body, is_delimited=is_delimited)
+
+
+def _find_cut_html(body: bytes, *, is_delimited: bool) -> Cut | None:
+    """The same for HTML whose last bytes do not say that it is at its end.
+
+    Each search is one pass over the bytes, however they are made up.
+    """
+    text = body.lower()
+    if b"\0" in text[:_END_BYTES]:
+        text = text.replace(b"\0", b"")  # UTF-16, in which every sign of markup has a zero beside it
+    last_link = max(text.rfind(b"<a" + space) for space in (b" ", b"\n", b"\t", b"\r", b"\f", b"/"))
+    if max(text.rfind(b"</html"), text.rfind(b"</body")) > last_link:
+        return None  # a long comment or a script may follow it
+    if text.rfind(b"<") > text.rfind(b">"):
+        return Cut(problem="the page ends within a tag")
+    if last_link > text.rfind(b"</a"):
+        return Cut(problem="the page ends within a link")
+    problem = "the page ends before its </html>"
+    if not is_delimited:
+        return Cut(problem=problem)
+    # HTML lets both end tags be left out: <https://html.spec.whatwg.org/multipage/syntax.html#optional-tags>.
+    return Cut(problem=problem, is_certain=False) if b"<html" in text or b"<body" in text else None
 
 
 def _read_content_type(content_type: str) -> tuple[str, str | None]:

@@ -7,15 +7,18 @@ import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pymirror.errors import Problem
-from pymirror.lockfiles import Lock, read_lockfile
 from pymirror.spec.document import MAX_DOCUMENT_BYTES, Reading, quote
 from pymirror.spec.document import Path as KeyPath
 from pymirror.spec.model import ReleaseRule, Unservable
 from pymirror.spec.part import Part, ReadFile
 from pymirror.spec.rules import read_exclude
 from pymirror.spec.schema import Document, ExcludeEntry
+
+if TYPE_CHECKING:
+    from pymirror.lockfiles import Lock
 
 MAX_INCLUDES = 100
 
@@ -69,6 +72,10 @@ class Files:
 
     def locks(self, part: Part) -> Iterator[Lock]:
         """The lock files of one document."""
+        if not part.document.lockfiles:
+            return
+        from pymirror.lockfiles import read_lockfile  # late, for the many specs that name none
+
         for index, name in enumerate(part.document.lockfiles):
             path: KeyPath = ("lockfiles", index)
             label = part.locate(name)

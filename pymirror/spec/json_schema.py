@@ -59,8 +59,11 @@ DESCRIPTIONS: dict[type[msgspec.Struct], dict[str, str]] = {
         "legacy-json": "false leaves out the legacy JSON API, /pypi/<project>/json.",
         "pages": "false leaves out the pages for people: the top index.html and one for each project.",
         "provenance": "false fetches no provenance objects (PEP 740).",
+        "file-mode": 'The permissions of every served file, octal and in quotes: "0640". The default is "0644".',
+        "folder-mode": 'The permissions of every served folder: "0750", or "2750" with setgid. The default is "0755".',
         "network": "The limits of every request.",
         "max-removal": "How much one sync may take off the pages: 25 %, or a number of files. The default is 10 %.",
+        "stop-after": "A duration such as 6h: sync begins nothing new then, and publishes what is complete.",
         "allow-http": "true lets upstreams, the default one too, have http:// URLs.",
     },
     ProjectEntry: {
@@ -76,6 +79,7 @@ DESCRIPTIONS: dict[type[msgspec.Struct], dict[str, str]] = {
         "password": "The password or token; use a variable: ${INDEX_TOKEN}.",
         "projects": "Names and patterns of what comes from here and from nowhere else.",
         "allow-http": "true lets the URL be an http:// one of another machine.",
+        "serials": "false asks for every page, though the list of projects may say that it has not changed.",
         "ca-file": "A PEM file of CAs that may have signed this host's certificate, beside those of the system.",
         "client-cert": "A PEM file with the certificate that is shown to this host where it asks for one.",
         "client-key": "A PEM file with its key, where that is not in the same file.",
@@ -112,6 +116,7 @@ DESCRIPTIONS: dict[type[msgspec.Struct], dict[str, str]] = {
         "retries": "How often a failed request is made again.",
         "max-page-size": "A larger page is a failure.",
         "max-file-size": "A larger file is a failure.",
+        "max-rate": "How much may come in a second, over all connections together: 10 MB/s.",
         "ca-file": "A PEM file of CAs that are trusted for every host, beside those of the system.",
     },
 }

@@ -21,7 +21,7 @@ from pymirror.spec.rules import read_allow_newer, read_excludes, read_file_rules
 from pymirror.spec.schema import Document
 from pymirror.spec.site import last, read_site
 from pymirror.spec.units import DEFAULT_MAX_REMOVAL, MaxRemoval, parse_max_removal
-from pymirror.spec.upstreams import read_network, read_upstreams
+from pymirror.spec.upstreams import read_network, read_stop_after, read_upstreams
 
 R = TypeVar("R")
 
@@ -83,6 +83,7 @@ def _load(path: Path, reading: Reading, document: Document, files: Files) -> Spe
         groups=read_groups(parts, filters),
         max_removal=last(parts, "max-removal", _read_max_removal, otherwise=DEFAULT_MAX_REMOVAL),
         allow_http=allow_http,
+        stop_after_seconds=last(parts, "stop-after", read_stop_after, otherwise=None),
     )
     if is_whole:
         check_environments(parts)

@@ -272,6 +272,7 @@ class Upstream:
 
     ``credentials`` are a user and a password; a user without one has it in the keyring, or needs none. ``ca_file``,
     ``client_cert`` and ``client_key`` are PEM files for TLS with its host; ``allow_http`` is whether it may do without.
+    ``serials`` is whether its list may tell which pages have not changed.
     """
 
     name: str
@@ -282,6 +283,7 @@ class Upstream:
     client_cert: Path | None = None
     client_key: Path | None = None
     allow_http: bool = False
+    serials: bool = True
 
     def claims(self, project: NormalizedName) -> bool:
         return any(fnmatchcase(project, pattern) for pattern in self.projects)
@@ -293,7 +295,9 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """Limits of the network; each has a default that suits an ordinary line. ``ca_file`` holds for every host."""
+    """Limits of the network; each has a default that suits an ordinary line. ``ca_file`` holds for every host.
+    ``max_rate`` is bytes per second, of all connections together.
+    """
 
     connections: int = 32
     connections_per_host: int = 32
@@ -304,6 +308,7 @@ class Network:
     max_redirects: int = 10
     max_page_bytes: int = 128 * 1024 * 1024
     max_file_bytes: int = 16 * 1024**3
+    max_rate: int | None = None
     ca_file: Path | None = None
 
 
@@ -312,13 +317,16 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``public_url`` is where the tree is served from, with its final slash: what links need that must be absolute.
     ``flat`` is whether there is a folder of all files; ``legacy_json`` and ``pages`` whether there are the documents of
-    the legacy JSON API and the pages for people.
+    the legacy JSON API and the pages for people. ``file_mode`` and ``folder_mode`` are the permissions of what is
+    served; ``None`` is where the spec leaves them to us.
     """
 
     public_url: str | None = None
     flat: bool = False
     legacy_json: bool = True
     pages: bool = True
+    file_mode: int | None = None
+    folder_mode: int | None = None
 
 
 DEFAULT_SITE = Site()
@@ -351,6 +359,7 @@ class Spec:
     groups: tuple[Group, ...] = ()
     max_removal: MaxRemoval = DEFAULT_MAX_REMOVAL
     allow_http: bool = False
+    stop_after_seconds: float | None = None
 
     @property
     def wants_dependencies(self) -> bool:

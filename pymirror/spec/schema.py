@@ -27,6 +27,7 @@ class UpstreamEntry(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", f
     password: str | None = None
     projects: list[str] = []
     allow_http: bool | None = None
+    serials: bool = True
     ca_file: str | None = None
     client_cert: str | None = None
     client_key: str | None = None
@@ -104,6 +105,7 @@ class NetworkEntry(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", fo
     retries: Annotated[int, msgspec.Meta(ge=0, le=100)] | None = None
     max_page_size: str | int | None = None
     max_file_size: str | int | None = None
+    max_rate: str | int | None = None
     ca_file: str | None = None
 
 
@@ -136,10 +138,13 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid
     require_hashes: bool = True
     on_upstream_removal: Removal = "quarantine"
     max_removal: str | int | None = None  # 10 %
+    stop_after: str | int | None = None
     allow_http: bool = False
     public_url: str | None = None
     flat: bool = False
     legacy_json: bool = True
     pages: bool = True
     provenance: bool = True
+    file_mode: str | None = None  # 0644
+    folder_mode: str | None = None  # 0755
     network: NetworkEntry | None = None

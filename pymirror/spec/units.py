@@ -1,4 +1,4 @@
-"""``30 s``, ``7 days``, ``2 GB``: amounts as people write them."""
+"""``30 s``, ``7 days``, ``2 GB``, ``10 MB/s``: amounts as people write them."""
 
 from __future__ import annotations
 
@@ -38,6 +38,12 @@ def parse_duration(text: str) -> float | None:
 def parse_size(text: str) -> float | None:
     """Bytes in ``text``; a bare number counts bytes. ``None`` where it cannot be read."""
     return _amount(text, _BYTES)
+
+
+def parse_rate(text: str) -> float | None:
+    """Bytes per second in ``text``: a size with ``/s``. ``None`` where it cannot be read."""
+    size, sign, unit = text.partition("/")
+    return parse_size(size) if sign and unit.strip() == "s" else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from math import isfinite
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -14,14 +14,16 @@ from pymirror.spec.document import quote
 from pymirror.spec.model import Network, Upstream
 from pymirror.spec.part import Part
 from pymirror.spec.schema import UpstreamEntry
-from pymirror.spec.units import parse_duration, parse_size
+from pymirror.spec.units import parse_duration, parse_rate, parse_size
+
+MIN_RATE = 1000  # bytes per second: with less, the servers themselves would give up
 
 OPEN = "http, which everyone on the way can read and change"
 
 
 def read_upstreams(parts: Sequence[Part], folder: Path, *, allow_http: bool) -> tuple[Upstream, ...]:
     """The entries of ``upstreams`` of all documents; ``folder`` is the spec's own."""
-    upstreams = []
+    upstreams: list[Upstream] = []
     names: set[str] = set()
     unclaimed = 0
     for part in parts:
@@ -37,6 +39,7 @@ def read_upstreams(parts: Sequence[Part], folder: Path, *, allow_http: bool) -> 
             if upstream.name in names:
                 part.add((*path, "name"), f"a second upstream named {quote(upstream.name)}", "give each a name:")
             names.add(upstream.name)
+            _check_certificate(part, upstream, upstreams, path)
             upstreams.append(upstream)
     return tuple(upstreams)
 
@@ -56,6 +59,7 @@ def _read_upstream(
     upstream = replace(
         upstream,
         allow_http=allow_http if entry.allow_http is None else entry.allow_http,
+        serials=entry.serials,
         ca_file=_path(part, entry.ca_file, (*path, "ca-file"), folder),
         client_cert=_path(part, entry.client_cert, (*path, "client-cert"), folder),
         client_key=_path(part, entry.client_key, (*path, "client-key"), folder),
@@ -68,6 +72,25 @@ def _read_upstream(
     return replace(upstream, projects=tuple(pattern for pattern in patterns if pattern))
 
 
+def _check_certificate(part: Part, upstream: Upstream, before: Iterable[Upstream], path: KeyPath) -> None:
+    """A host is shown one certificate: which of two it is meant to be, a connection does not tell."""
+    host = _read_host(upstream)
+    for other in before:
+        if upstream.client_cert is None or other.client_cert is None or _read_host(other) != host:
+            continue
+        if (other.client_cert, other.client_key) != (upstream.client_cert, upstream.client_key):
+            problem = f"another certificate for {host} than that of {quote(other.name)}; a host is shown one"
+            part.add((*path, "client-cert"), problem, "name the same files in both, or give the host a second name")
+
+
+def _read_host(upstream: Upstream) -> str:
+    host = urlsplit(upstream.url).hostname or ""
+    try:
+        return host.encode("idna").decode("ascii").lower()
+    except UnicodeError:
+        return host
+
+
 def is_open(upstream: Upstream) -> bool:
     """Whether what goes to ``upstream``, and what comes from it, could be read and changed on the way."""
     parts = urlsplit(upstream.url)
@@ -76,12 +99,15 @@ def is_open(upstream: Upstream) -> bool:
 
 def _is_loopback(host: str) -> bool:
     """Whether ``host`` is this machine, by its name alone (RFC 6761, 6.3) or its address."""
-    if host == "localhost" or host.endswith(".localhost"):
+    name = host.removesuffix(".")
+    if name == "localhost" or name.endswith(".localhost"):
         return True
     try:
-        return ip_address(host).is_loopback
+        address = ip_address(host)
     except ValueError:
         return False
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 def _path(part: Part, text: str | None, path: KeyPath, folder: Path) -> Path | None:
@@ -141,23 +167,37 @@ def read_network(parts: Iterable[Part], folder: Path) -> Network:
             retries=network.retries if given.retries is None else given.retries,
             max_page_bytes=_size(part, "max-page-size", given.max_page_size, network.max_page_bytes),
             max_file_bytes=_size(part, "max-file-size", given.max_file_size, network.max_file_bytes),
+            max_rate=_rate(part, given.max_rate, network.max_rate),
             ca_file=_path(part, given.ca_file, ("network", "ca-file"), folder) or network.ca_file,
         )
         connections_per_host = given.connections_per_host or connections_per_host
     return replace(network, connections_per_host=connections_per_host or network.connections)
 
 
+def read_stop_after(part: Part) -> float | None:
+    """Seconds, or ``None`` for a run that may last."""
+    value = part.document.stop_after
+    return None if value is None else _amount(part, ("stop-after",), value, parse_duration, '"6h", "90 min"', 1.0)
+
+
 def _seconds(part: Part, key: str, value: str | int | None, otherwise: float) -> float:
-    return _amount(part, key, value, parse_duration, '"30 s", "5 min", "2 h"', otherwise)
+    return _amount(part, ("network", key), value, parse_duration, '"30 s", "5 min", "2 h"', otherwise)
 
 
 def _size(part: Part, key: str, value: str | int | None, otherwise: int) -> int:
-    return int(_amount(part, key, value, parse_size, '"500 kB", "2 GB"', otherwise, smallest=1))
+    return int(_amount(part, ("network", key), value, parse_size, '"500 kB", "2 GB"', otherwise, smallest=1))
+
+
+def _rate(part: Part, value: str | int | None, otherwise: int | None) -> int | None:
+    if value is None:
+        return otherwise
+    key = ("network", "max-rate")
+    return int(_amount(part, key, value, parse_rate, '"10 MB/s", "500 kB/s"', MIN_RATE, smallest=MIN_RATE))
 
 
 def _amount(
     part: Part,
-    key: str,
+    key: KeyPath,
     value: str | int | None,
     parse: Callable[[str], float | None],
     examples: str,
@@ -170,6 +210,6 @@ def _amount(
     parsed = parse(str(value))
     if parsed is None or parsed < smallest or not isfinite(parsed):
         # The value may come from a variable, so it is not repeated.
-        part.add(("network", key), "not an amount that can be used", f"write {examples}")
+        part.add(key, "not an amount that can be used", f"write {examples}")
         return otherwise
     return parsed

@@ -21,6 +21,11 @@ def is_full(error: StorageError) -> bool:
     return error.code in _FULL
 
 
+def is_too_long(error: StorageError) -> bool:
+    """Whether it was a name that is longer than the disk takes: that costs what it is the name of, and no more."""
+    return error.code == errno.ENAMETOOLONG
+
+
 @dataclass(frozen=True, slots=True)
 class Stat:
     """``size`` in bytes; ``mtime_ns`` in nanoseconds since the epoch, as the storage keeps it."""
@@ -32,6 +37,9 @@ class Stat:
 class Files(Protocol):
     """Reads and writes single files. A write is atomic and durable: another reader sees the old bytes or the new."""
 
+    def can_hold(self, name: str) -> bool:
+        """Whether a name can be there at all: one that is too long, or a device, never is."""
+
     def stat(self, name: str) -> Stat | None:
         """``None`` where there is no such file."""
 
@@ -41,7 +49,7 @@ class Files(Protocol):
     def read_pieces(self, name: str) -> Iterator[bytes]:
         """The file in pieces; none where there is no such file."""
 
-    def write(self, name: str, data: bytes | Iterable[bytes], *, newer_than: str | None = None) -> None:
+    def write(self, name: str, data: bytes | Iterable[bytes], *, newer_than: str | None = None) -> Stat:
         """Gives ``name`` this content; its time is later than that of the file ``newer_than``, where there is one."""
 
     def append(self, name: str, data: bytes) -> None:

@@ -1,0 +1,162 @@
+"""Which projects need no decision: neither the spec nor the page nor what is published of them has changed.
+
+What is here was decided by an earlier run, and would be decided again. This is state: safe to delete, and without it
+every page is judged again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from bisect import bisect_left
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+
+import msgspec
+
+from pymirror.errors import StorageError
+from pymirror.layout import STATE
+from pymirror.selection import Reason, Selection
+from pymirror.snapshot import Snapshot, SnapshotProject
+from pymirror.state import CachedPage
+from pymirror.storage.interface import Files
+from pymirror.stored_snapshot import StoredProjects
+
+FORMAT = 1  # raised when the same page and the same spec are decided otherwise
+
+_RECORD = f"{STATE}/settled.msgpack"
+_KEY_BYTES = 16
+_UNSETTLED = bytes(_KEY_BYTES)
+_FOR_EVER = float("inf")
+_OPEN = frozenset({Reason.REMOVED_UPSTREAM, Reason.QUARANTINED})
+
+
+class _Record(msgspec.Struct, frozen=True, array_like=True):
+    """What was ``decided`` then (seconds since the epoch) on each project of a snapshot, in order. ``told`` is what a
+    report says of it, where that is anything.
+    """
+
+    made_by: str
+    snapshot: str
+    decided: float
+    keys: bytes
+    untils: bytes
+    told: dict[int, bytes]
+
+
+_decoder = msgspec.msgpack.Decoder(_Record)
+_encoder = msgspec.msgpack.Encoder()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Why a project is settled: a digest of its page; until when (seconds since the epoch); what is told of it."""
+
+    key: bytes = _UNSETTLED
+    until: float = _FOR_EVER
+    told: bytes = b""
+
+    @property
+    def is_settled(self) -> bool:
+        return self.key != _UNSETTLED
+
+
+class Settled:
+    """What earlier runs decided by the same spec, whose digest is ``fingerprint``."""
+
+    def __init__(self, storage: Files, previous: Snapshot, fingerprint: str, now: datetime) -> None:
+        self._storage = storage
+        self._now = now.timestamp()
+        self._made_by = f"{FORMAT} {version('pymirror')} {version('packaging')} {fingerprint}" if fingerprint else ""
+        projects = previous.projects
+        self._keys = bytearray()
+        self._new_untils = array("d")
+        self._told: dict[int, bytes] = {}
+        self._names: list[str] = []
+        self._record: _Record | None = None
+        self._untils = array("d")
+        if isinstance(projects, StoredProjects) and self._made_by:
+            self._names = projects.names
+            self._record = self._load(projects)
+
+    def _load(self, projects: StoredProjects) -> _Record | None:
+        try:
+            data = self._storage.read(_RECORD)
+            record = _decoder.decode(data) if data is not None else None
+        except (msgspec.DecodeError, ValueError, StorageError):
+            return None
+        if record is None or (record.made_by, record.snapshot) != (self._made_by, projects.digest):
+            return None
+        if self._now < record.decided:
+            return None  # the clock was set back, and files may be too new again
+        if len(record.keys) != _KEY_BYTES * len(projects) or len(record.untils) != 8 * len(projects):
+            return None
+        self._untils.frombytes(record.untils)
+        return record
+
+    def find(self, project: str, page: CachedPage | None) -> Verdict | None:
+        """What was decided on ``project`` by this very page, as long as that holds."""
+        if self._record is None or page is None:
+            return None
+        index = bisect_left(self._names, project)
+        if index == len(self._names) or self._names[index] != project or self._untils[index] <= self._now:
+            return None
+        key = self._record.keys[index * _KEY_BYTES : (index + 1) * _KEY_BYTES]
+        if key != digest_page(page):
+            return None
+        return Verdict(key=key, until=self._untils[index], told=self._record.told.get(index, b""))
+
+    def add(self, verdict: Verdict) -> None:
+        """What was decided on the next project, in order of name."""
+        if verdict.told:
+            self._told[len(self._new_untils)] = verdict.told
+        self._keys += verdict.key
+        self._new_untils.append(verdict.until if verdict.key != _UNSETTLED else 0.0)
+
+    def save(self, snapshot: Snapshot, *, is_due: bool) -> None:
+        """Keeps what was added, where it is of the projects of ``snapshot``, which is published.
+
+        Where it is not ``is_due``, since nothing else was written, and something is kept already, that may wait.
+        """
+        projects = snapshot.projects
+        if self._record is not None and not is_due:
+            return
+        if not isinstance(projects, StoredProjects) or not self._made_by or len(projects) != len(self._new_untils):
+            return
+        untils = self._new_untils.tobytes()
+        record = _Record(self._made_by, projects.digest, self._now, bytes(self._keys), untils, self._told)
+        self._storage.write(_RECORD, _encoder.encode(record))
+
+
+def digest_page(page: CachedPage) -> bytes:
+    """All that is remembered of a page, in sixteen bytes."""
+    return hashlib.blake2b(_encoder.encode(page), digest_size=_KEY_BYTES).digest()
+
+
+def judge(
+    selection: Selection,
+    page: CachedPage | None,
+    published: SnapshotProject,
+    *,
+    wants_provenance: bool,
+) -> Verdict:
+    """Whether a run with the same page and the same spec would come to ``published`` again, and until when.
+
+    Not where anything is open: a rule that nothing meets, a withdrawal, a file that is missing.
+    """
+    open_ends = selection.unmet or selection.refused or selection.is_dependency or selection.status != "active"
+    if page is None or open_ends or any(item.reason in _OPEN for item in selection.excluded):
+        return Verdict()
+    too_new = [item.until for item in selection.excluded if item.reason is Reason.TOO_NEW]
+    chosen = {each.file.filename: each for each in selection.chosen}
+    files = {file.filename: file for file in published.files}
+    if None in too_new or chosen.keys() != files.keys() or len(chosen) != len(selection.chosen):
+        return Verdict()
+    for name, each in chosen.items():
+        is_same = each.file.sha256 is not None and each.file.sha256 == files[name].sha256
+        is_attested = not wants_provenance or each.file.provenance is None or files[name].provenance_sha256 is not None
+        if each.is_removed or not is_same or not is_attested:
+            return Verdict()
+    until = min((moment.timestamp() for moment in too_new if moment is not None), default=_FOR_EVER)
+    return Verdict(key=digest_page(page), until=until)

@@ -17,7 +17,7 @@ import msgspec
 
 from pymirror.errors import StorageError
 from pymirror.layout import STATE
-from pymirror.selection import Reason, Selection
+from pymirror.selection import Reason, Selection, Wants
 from pymirror.snapshot import Snapshot, SnapshotProject
 from pymirror.state import CachedPage
 from pymirror.storage.interface import Files
@@ -136,27 +136,43 @@ def digest_page(page: CachedPage) -> bytes:
 
 def judge(
     selection: Selection,
+    wants: Wants,
     page: CachedPage | None,
     published: SnapshotProject,
+    before: SnapshotProject | None,
     *,
     wants_provenance: bool,
 ) -> Verdict:
     """Whether a run with the same page and the same spec would come to ``published`` again, and until when.
 
-    Not where anything is open: a rule that nothing meets, a withdrawal, a file that is missing.
+    ``before`` is what was published of the project. Not where anything is open: a rule that nothing meets, a
+    withdrawal, a file that is missing.
     """
     open_ends = selection.unmet or selection.refused or selection.is_dependency or selection.status != "active"
     if page is None or open_ends or any(item.reason in _OPEN for item in selection.excluded):
         return Verdict()
-    too_new = [item.until for item in selection.excluded if item.reason is Reason.TOO_NEW]
+    listed = {file.filename for file in page.detail.files}
+    if before is not None and any(file.filename not in listed for file in before.files):
+        return Verdict()  # which had its part in this decision, and has none in the next
     chosen = {each.file.filename: each for each in selection.chosen}
     files = {file.filename: file for file in published.files}
-    if None in too_new or chosen.keys() != files.keys() or len(chosen) != len(selection.chosen):
+    if chosen.keys() != files.keys() or len(chosen) != len(selection.chosen):
         return Verdict()
     for name, each in chosen.items():
         is_same = each.file.sha256 is not None and each.file.sha256 == files[name].sha256
         is_attested = not wants_provenance or each.file.provenance is None or files[name].provenance_sha256 is not None
         if each.is_removed or not is_same or not is_attested:
             return Verdict()
-    until = min((moment.timestamp() for moment in too_new if moment is not None), default=_FOR_EVER)
-    return Verdict(key=digest_page(page), until=until)
+    return Verdict(key=digest_page(page), until=_find_turn(wants, page))
+
+
+def _find_turn(wants: Wants, page: CachedPage) -> float:
+    """When the first file of the page is old enough, or too old, for any filter; whatever else there is against it."""
+    filters = (wants.filters, *(rule.filters for rule in wants.rules))
+    cutoffs = {cutoff for each in filters for cutoff in (each.exclude_newer, each.exclude_older) if cutoff is not None}
+    ages = {cutoff.age_seconds for cutoff in cutoffs if cutoff.moment is None}
+    uploads = (
+        [file.upload_time.timestamp() for file in page.detail.files if file.upload_time is not None] if ages else []
+    )
+    now = wants.now.timestamp()
+    return min((turn for upload in uploads for age in ages if (turn := upload + age) > now), default=_FOR_EVER)

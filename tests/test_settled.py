@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -267,6 +268,29 @@ def test_a_file_comes_when_its_time_has_come_and_its_page_is_the_same(upstream: 
     shutil.rmtree(copied.tree / ".pymirror" / "state")
     copied.sync()
     assert copied.published() == before
+
+
+def test_a_file_goes_when_it_has_become_too_old_and_its_page_is_the_same(index: LocalIndex, mirror: Mirror) -> None:
+    index.add(make_sdist("demo", "1.0"), upload_time="2024-05-01T00:00:00Z")
+    index.add(make_sdist("demo", "2.0"), upload_time="2024-08-01T00:00:00Z")
+    mirror.write_spec(index, "exclude-older: 100 days\nprojects: [demo]")
+    for moment, names in (("2024-08-02", ["demo-1.0.tar.gz", "demo-2.0.tar.gz"]), ("2024-10-02", ["demo-2.0.tar.gz"])):
+        mirror.environ["SOURCE_DATE_EPOCH"] = str(int(datetime.fromisoformat(f"{moment}T00:00:00+00:00").timestamp()))
+        mirror.sync()
+        assert mirror.filenames("demo") == names
+
+
+def test_a_file_comes_when_it_waited_for_one_rule_and_another_had_more_against_it(
+    index: LocalIndex, mirror: Mirror
+) -> None:
+    for version, month in (("1.0", "05"), ("3.0", "08"), ("4.0", "05")):
+        index.add(make_sdist("demo", version), upload_time=f"2024-{month}-01T00:00:00Z")
+    rules = "{name: demo, keep-latest: 1}, {name: demo, version: '>=3', exclude-newer: 7 days}"
+    mirror.write_spec(index, f"projects: [{rules}]")
+    for moment, number in (("2024-08-02", 1), ("2024-10-02", 2)):
+        mirror.environ["SOURCE_DATE_EPOCH"] = str(int(datetime.fromisoformat(f"{moment}T00:00:00+00:00").timestamp()))
+        mirror.sync()
+        assert len(mirror.filenames("demo")) == number
 
 
 def test_the_clock_is_doubted_when_it_was_set_back(copied: Mirror) -> None:

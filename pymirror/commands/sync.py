@@ -158,14 +158,17 @@ class _Run:
         open_ends = {failure.project for failure in decision.plan.failures}
         open_ends |= {project for (project, _), download in downloads.items() if download.stored is None}
         selections = {selection.project: selection for selection in decision.selections}
+        before = {project.name: project for project in decision.previous.projects}
         for project in snapshot.projects:
             selection = selections.get(NormalizedName(project.name))
             verdict = Verdict()
             if selection is not None and project.name not in open_ends:
                 verdict = judge(
                     selection,
+                    self._demands.of(selection.project),
                     pages.get(selection.project),
                     project,
+                    before.get(project.name),
                     wants_provenance=self._spec.provenance,
                 )
                 if selection.excluded and verdict.is_settled:

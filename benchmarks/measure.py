@@ -91,9 +91,14 @@ def _resident_bytes(pid: int) -> int:
 
 
 def look_at(folder: Path) -> State:
-    """Every file and folder below ``folder``, and itself: a file that came and went shows in its folder's time."""
+    """Every file and folder below ``folder``, and itself: a file that came and went shows in its folder's time.
+
+    But for the private folder itself, in which the note of who holds the lock comes and goes.
+    """
     state: State = {}
     for path in (folder, *folder.rglob("*")):
+        if path == folder / ".pymirror":
+            continue
         stat = path.lstat()
         state[str(path.relative_to(folder))] = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
     return state

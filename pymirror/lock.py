@@ -30,7 +30,8 @@ def hold_lock(storage: Storage, *, command: str) -> Iterator[None]:
         # Beside the lock, and gone with it, so that a run which changes nothing leaves nothing changed.
         holder = f"pymirror {command}, process {os.getpid()} on {socket.gethostname()}\n"
         try:
-            storage.write(HOLDER_FILE, holder.encode())
+            storage.remove(HOLDER_FILE)  # that of a killed run
+            storage.append(HOLDER_FILE, holder.encode())
         except StorageError as error:
             if not is_full(error):  # `prune` must be able to make room
                 raise

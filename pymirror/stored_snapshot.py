@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import re
+import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
@@ -42,13 +42,15 @@ _PIECE_BYTES = 256 * 1024
 class StoredProjects(Sequence[SnapshotProject]):
     """The projects of a snapshot's file, in order of name. Each is decoded when it is asked for, and not kept."""
 
-    def __init__(self, path: Path, names: list[str], offsets: array[int], digest: str) -> None:
+    def __init__(
+        self, path: Path, names: list[str], offsets: array[int], digest: str, *, is_kept: bool = False
+    ) -> None:
         self.names = names
         self.digest = digest
         """The sha256 hex digest of their lines."""
         self._offsets = offsets
         self._path = path
-        self._file = PositionedFile(path)  # which may be pruned while it is read
+        self._file = PositionedFile(path, is_kept=is_kept)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -117,10 +119,11 @@ class SnapshotDraft:
             sha256 = digest_lines(site, self._digest)
             file.write(encode_end(site, sha256))
             file.close()
-        projects = StoredProjects(self._path, self._names, self._offsets, sha256)
-        if hasattr(os, "pread"):
+        is_kept = sys.platform != "win32"  # where an open file cannot be removed
+        projects = StoredProjects(self._path, self._names, self._offsets, sha256, is_kept=is_kept)
+        if is_kept:
             with _translated(self._path):
-                self._path.unlink()  # which stays open
+                self._path.unlink()
         return Snapshot(projects=projects, site=site)
 
     def _is_next(self, name: str, line: bytes) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -292,6 +293,10 @@ def test_a_download_is_gone_on_with_by_a_later_run(bench: Bench) -> None:
 SOLVED = "environments: {python: ['3.12'], platform: [linux]}\ndependencies: true\nprojects: [app]"
 
 
+def list_pages(mirror: Mirror) -> dict[str, Any]:
+    return {name: page for name, page in mirror.published().items() if not name.startswith("packages/")}
+
+
 @pytest.mark.parametrize("where", ["/simple/lib/", "/simple/app/", "lib-2.0"])
 def test_all_stays_when_the_time_ends_before_the_dependencies_are_known(bench: Bench, where: str) -> None:
     for version in ("1.0", "2.0"):
@@ -301,6 +306,7 @@ def test_all_stays_when_the_time_ends_before_the_dependencies_are_known(bench: B
     bench.index.entries = [entry for entry in bench.index.entries if entry not in new]
     bench.write(SOLVED)
     assert bench.sync().exit_code is ExitCode.OK
+    before = list_pages(bench.mirror)
     bench.index.entries += new
     path = next(entry.path for entry in new if entry.project == "lib") if where == "lib-2.0" else where
     bench.index.fail(path, bench.clock.end)
@@ -310,6 +316,7 @@ def test_all_stays_when_the_time_ends_before_the_dependencies_are_known(bench: B
     assert bench.versions() == {"app": OLD, "lib": OLD}
     assert (report.exit_code, report.failures, report.removed) == (ExitCode.INCOMPLETE, (), 0)
     assert report.unfinished
+    assert list_pages(bench.mirror) == before  # with what each is wanted by
     bench.clock.now += 1
     assert bench.sync().exit_code is ExitCode.OK
     assert bench.versions() == {"app": BOTH, "lib": ["2.0"]}

@@ -97,6 +97,7 @@ def _sync(spec: Spec, ports: Ports, asking: Asking, *, allow_shrink: bool) -> Sy
     save_pages(run.went_back)
     settled.save(snapshot, is_due=asking.has_saved or snapshot is not previous)
     asking.remember_lists()
+    ports.storage.remove_folder(TEMPORARY)
     return tally.report(pages_written=written)
 
 
@@ -211,13 +212,23 @@ class _Run:
     def _settle(self, decision: Decision, downloads: Mapping[tuple[str, str], Download]) -> Snapshot:
         """What of ``decision`` can be published now that all was tried."""
         superseded = set(_list_superseded(decision, self._demands))
+        before = {project.name: project for project in decision.previous.projects}
+
+        def explain(project: SnapshotProject) -> SnapshotProject:
+            old = before.get(project.name)
+            if old is None or project.name not in decision.found.unreached:
+                return explain_project(project, self._demands, decision.closed.needs)
+            versions = {file.version for file in project.files}
+            needed = tuple(each for each in old.needed if each.version in versions)
+            return msgspec.structs.replace(project, wanted_by=old.wanted_by, needed=needed)
+
         snapshot = make_snapshot(
             decision.plan,
             decision.held,
             {key: d.stored for key, d in downloads.items() if d.stored is not None},
             decision.previous,
             site=self._spec.site,
-            explain=lambda project: explain_project(project, self._demands, decision.closed.needs),
+            explain=explain,
             may_stay=lambda project, file: (project, file.filename) in superseded,
         )
         return self._add_provenance(decision, snapshot)

@@ -87,7 +87,8 @@ class Tally:
         self._failures += decision.plan.failures
         self._left_out.append(list_left_out(decision.selections, self._spec.on_upstream_removal))
         self._rollbacks += decision.found.rollbacks
-        self._dependencies = report_dependencies(decision)
+        is_known = bool(decision.closed.outcomes) or not decision.found.unreached  # else there was no time for them
+        self._dependencies = report_dependencies(decision) if is_known else None
         quarantined = {selection.project for selection in decision.selections if selection.status == "quarantined"}
         self.quarantined |= quarantined
         if self._spec.on_upstream_removal is not RemovalPolicy.DROP:

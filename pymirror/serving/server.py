@@ -52,7 +52,8 @@ class TreeServer(ThreadingHTTPServer):
         self.patience_seconds = patience_seconds
         self.watchdog = Watchdog()
         self._stop = stop
-        self._slots = threading.BoundedSemaphore(MAX_CONNECTIONS)
+        # Not a bounded one: an order to end may come when a thread has its place already, and both give it back.
+        self._slots = threading.Semaphore(MAX_CONNECTIONS)
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:

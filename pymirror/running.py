@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import signal
 import sys
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from pymirror.commands.ports import Ports
     from pymirror.console import Terminal
     from pymirror.spec.model import Site, Spec
-    from pymirror.workers import Alarm, Stop
+    from pymirror.workers import LastWords, Stop
 
 _MAX_FILE_BYTES = 64 * 1024 * 1024
 
@@ -128,10 +129,10 @@ def _read_clock(environ: Mapping[str, str]) -> datetime:
 def guard(start: Callable[[Terminal, Stop], ExitCode], *, quiet: bool, verbose: bool, as_json: bool) -> NoReturn:
     """Does the work, and turns what happens into a message and the exit code."""
     from pymirror.console import Terminal, Verbosity
-    from pymirror.workers import Alarm, Stop
+    from pymirror.workers import Stop
 
     terminal = Terminal(Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL)
-    signals = _Signals(Stop(), Alarm())
+    signals = _Signals(Stop(), as_json=as_json)
     _expect_odd_markers()
     try:
         with signals:
@@ -140,7 +141,7 @@ def guard(start: Callable[[Terminal, Stop], ExitCode], *, quiet: bool, verbose: 
             with terminal:
                 code = start(terminal, signals.stop)
     except (KeyboardInterrupt, InterruptedRunError):
-        code = _tell(terminal, TerminatedError() if signals.is_terminated else InterruptedRunError(), as_json=as_json)
+        code = _tell(terminal, signals.error, as_json=as_json)
     except PymirrorError as error:
         code = _tell(terminal, error, as_json=as_json)
     except BrokenPipeError:
@@ -149,11 +150,12 @@ def guard(start: Callable[[Terminal, Stop], ExitCode], *, quiet: bool, verbose: 
         # CPython makes one of whatever comes while a class is made, as in the middle of an import.
         if not signals.is_heard:
             raise
-        code = _tell(terminal, TerminatedError() if signals.is_terminated else InterruptedRunError(), as_json=as_json)
+        code = _tell(terminal, signals.error, as_json=as_json)
     except OSError as error:
         # What no storage translated: the system has no file, process or socket left, or the log is on the full disk.
         code = _tell(terminal, StorageError.from_os_error(error, Path("the system")), as_json=as_json)
     _flush()
+    signals.tell()
     raise SystemExit(int(code))
 
 
@@ -172,8 +174,12 @@ def _tell(terminal: Terminal, error: PymirrorError, *, as_json: bool) -> ExitCod
     with contextlib.suppress(OSError):
         terminal.error(error)
         if as_json:
-            terminal.json({"exit-code": int(error.exit_code), "error": str(error), "hint": error.hint})
+            terminal.json(_describe(error))
     return error.exit_code
+
+
+def _describe(error: PymirrorError) -> dict[str, Any]:
+    return {"exit-code": int(error.exit_code), "error": str(error), "hint": error.hint}
 
 
 def _flush() -> None:
@@ -209,14 +215,25 @@ class _Signals:
     none is: what was done is told, with its own code.
     """
 
-    def __init__(self, stop: Stop, alarm: Alarm) -> None:
+    def __init__(self, stop: Stop, *, as_json: bool) -> None:
+        from pymirror.workers import Alarm
+
         self.stop = stop
-        self._alarm = alarm
-        self.is_terminated = False
         self.is_heard = False
+        self._number: int = signal.SIGINT
         known = (getattr(signal, name, None) for name in ("SIGTERM", "SIGINT", "SIGHUP"))
         # What is ignored stays so: nohup says it of SIGHUP, a shell of SIGINT for what it runs in the background.
         self._watched = [each for each in known if each is not None and signal.getsignal(each) != signal.SIG_IGN]
+        self._alarm = Alarm({each: _last_words(_error_of(each), as_json=as_json) for each in self._watched})
+
+    @property
+    def error(self) -> PymirrorError:
+        """What the signal means."""
+        return _error_of(self._number)
+
+    def tell(self) -> None:
+        """All has been said that is to be said."""
+        self._alarm.tell()
 
     def __enter__(self) -> None:
         self._alarm.__enter__()
@@ -232,11 +249,23 @@ class _Signals:
     def _end(self, number: int, _frame: FrameType | None) -> None:
         self._ignore()
         self._alarm.hear()
-        self.is_terminated = number != signal.SIGINT
+        self._number = number
         self.is_heard = True
-        self.stop.set()
+        self.stop.set_by_signal()
         raise _Ended
 
     def _ignore(self) -> None:
         for each in self._watched:
             signal.signal(each, signal.SIG_IGN)
+
+
+def _error_of(number: int) -> PymirrorError:
+    return InterruptedRunError() if number == signal.SIGINT else TerminatedError()
+
+
+def _last_words(error: PymirrorError, *, as_json: bool) -> LastWords:
+    """What :func:`_tell` says, where nothing can be relied on any more."""
+    from pymirror.workers import LastWords
+
+    out = json.dumps(_describe(error), indent=2) + "\n" if as_json else ""
+    return LastWords(int(error.exit_code), f"error: {error}\n".encode(), out.encode())

@@ -7,14 +7,16 @@ were writing is temporary until it has been verified.
 from __future__ import annotations
 
 import contextlib
+import os
+import queue
 import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, NamedTuple, Self, TypeVar
 
 from pymirror.errors import InterruptedRunError, OutOfTimeError
 
@@ -29,6 +31,7 @@ class Stop:
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._event = threading.Event()
+        self._is_set = False
         self.clock = clock
         self._began = clock()
 
@@ -42,11 +45,16 @@ class Stop:
         return self if seconds is None else _TimedStop(self, seconds)
 
     def set(self) -> None:
+        self._is_set = True
         self._event.set()
+
+    def set_by_signal(self) -> None:
+        """The same, but for those that sleep: the handler of a signal may take no lock, its own thread may have it."""
+        self._is_set = True
 
     def check(self) -> None:
         """Raises :class:`InterruptedRunError` when the run must end."""
-        if self._event.is_set():
+        if self._is_set:
             raise InterruptedRunError
 
     def sleep(self, seconds: float) -> None:
@@ -59,27 +67,32 @@ class _TimedStop(Stop):
     """Ends with another one, and when its own time is over: by :class:`OutOfTimeError`, after which the run goes on."""
 
     def __init__(self, stop: Stop, seconds: float) -> None:
-        self._event = stop._event
+        self._stop = stop
         self.clock = stop.clock
-        self._began = stop._began
         self._seconds = seconds
 
     @property
     def is_out_of_time(self) -> bool:
         return self._remaining <= 0
 
+    def set(self) -> None:
+        self._stop.set()
+
+    def set_by_signal(self) -> None:
+        self._stop.set_by_signal()
+
     def check(self) -> None:
-        super().check()
+        self._stop.check()
         if self.is_out_of_time:
             raise OutOfTimeError("the time of stop-after was over; the next run goes on from here")
 
     def sleep(self, seconds: float) -> None:
-        super().sleep(max(0.0, min(seconds, self._remaining)))
+        self._stop.sleep(max(0.0, min(seconds, self._remaining)))
         self.check()
 
     @property
     def _remaining(self) -> float:
-        return self._began + self._seconds - self.clock()
+        return self._stop._began + self._seconds - self.clock()
 
 
 class Deadline:
@@ -104,17 +117,33 @@ class Deadline:
         self._moment += seconds
 
 
+class LastWords(NamedTuple):
+    """How a process ends that a signal was sent to, and cannot end by itself: its code, and what it says."""
+
+    exit_code: int
+    err: bytes
+    out: bytes = b""
+
+
 class Alarm:
-    """Sees to it that a signal is heard at once.
+    """Sees to it that a signal is heard at once, and ends the run.
 
     Python handles it in the main thread, between two steps. Where it comes just before that thread falls asleep, over a
     lock or a socket, it would be heard only when something else ends the sleep: so it is sent again until it is.
+
+    What the handler raises may come between two steps of the standard library too, of which the first takes a lock and
+    the second would see to it that it is given back; or the thread may be in a call that no signal ends. Then the
+    process is ended from here, with ``last_words`` by the number of the signal: it may be killed at any moment.
     """
 
     _PERIOD_SECONDS = 0.05
+    _PATIENCE_SECONDS = 1.5
 
-    def __init__(self) -> None:
-        self._heard = threading.Event()
+    def __init__(self, last_words: Mapping[int, LastWords]) -> None:
+        self._last_words = last_words
+        self._is_heard = False
+        self._is_told = False
+        self._is_closed = False
         self._writer: socket.socket | None = None
 
     def __enter__(self) -> Self:
@@ -128,24 +157,45 @@ class Alarm:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._heard.set()
-        if self._writer is not None:
+        if self._writer is not None and not self._is_heard:
+            self._is_closed = True
             signal.set_wakeup_fd(-1)
             self._writer.close()  # which ends the thread
 
     def hear(self) -> None:
-        """The signal has been heard."""
-        self._heard.set()
+        """The signal has been heard: the process has some time to end."""
+        self._is_heard = True
+
+    def tell(self) -> None:
+        """The last words have been said, by whom they belong to."""
+        self._is_told = True
 
     def _insist(self, reader: socket.socket) -> None:
+        """Calls nothing that is written in Python, and takes no lock: those may be what the main thread left locked."""
         main = threading.main_thread().ident
-        with reader:
-            number = reader.recv(1)
-            while number and main is not None and not self._heard.wait(self._PERIOD_SECONDS):
-                signal.pthread_kill(main, number[0])
-            # Until the writer is closed: a second signal would complain, with a traceback, of an end that is gone.
-            while reader.recv(64):
-                pass
+        number = 0
+        while number not in self._last_words:
+            received = reader.recv(1)
+            if not received:
+                reader.close()
+                return
+            number = received[0]
+        ends_at = time.monotonic() + self._PATIENCE_SECONDS
+        while time.monotonic() < ends_at:
+            time.sleep(self._PERIOD_SECONDS)
+            if self._is_closed:
+                reader.close()
+                return
+            if not self._is_heard and main is not None:
+                signal.pthread_kill(main, number)
+        words = self._last_words[number]
+        if not self._is_told:
+            for descriptor, text in ((1, words.out), (2, words.err)):
+                try:
+                    os.write(descriptor, text)
+                except OSError:  # nobody reads it, or it is closed
+                    continue
+        os._exit(words.exit_code)
 
 
 class Watchdog:
@@ -196,12 +246,16 @@ class Watchdog:
 
 
 class _Shared(Generic[R]):
-    """What the threads share. Each is woken for what it waits for alone: to wake all costs more than most work."""
+    """What the threads share. Each is woken for what it waits for alone: to wake all costs more than most work.
+
+    The thread that takes the results is the main one, which signals interrupt: it uses the lock itself and a queue,
+    both written in C, and no condition, whose own steps an interrupt would come between.
+    """
 
     def __init__(self) -> None:
-        lock = threading.Lock()
-        self.is_ready = threading.Condition(lock)
-        self.has_room = threading.Condition(lock)
+        self.lock = threading.Lock()
+        self.has_room = threading.Condition(self.lock)
+        self.is_ready: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.results: dict[int, R | BaseException] = {}
         self.next_index = 0
         self.taken = 0
@@ -232,10 +286,10 @@ def run_ordered(
                 result: R | BaseException = work(items[index])
             except BaseException as error:  # noqa: BLE001 - handed to the caller's thread, which raises it
                 result = error
-            with shared.is_ready:
+            with shared.lock:
                 shared.results[index] = result
                 if index == shared.taken:
-                    shared.is_ready.notify()
+                    shared.is_ready.put(None)
 
     workers = [
         threading.Thread(target=loop, name=f"pymirror-{number}", daemon=True)
@@ -255,7 +309,7 @@ def run_ordered(
 
 
 def _end(shared: _Shared[R]) -> None:
-    with shared.has_room:
+    with shared.lock:
         shared.is_over = True
         shared.has_room.notify_all()
 
@@ -272,9 +326,9 @@ def _wait_for(workers: Sequence[threading.Thread]) -> None:
 
 def _in_order(shared: _Shared[R], total: int) -> Iterable[R]:
     for index in range(total):
-        with shared.is_ready:
-            while index not in shared.results:
-                shared.is_ready.wait()
+        while index not in shared.results:
+            shared.is_ready.get()
+        with shared.lock:
             result = shared.results.pop(index)
             shared.taken = index + 1
             shared.has_room.notify()

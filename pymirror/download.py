@@ -89,7 +89,7 @@ class Downloader:
         self._progress = progress
         self._stop = stop
         # What is done with a file that has arrived takes the processor: threads in a queue are faster than in a crowd.
-        self._desk = threading.BoundedSemaphore(max(2, os.cpu_count() or 1))
+        self._desk = threading.BoundedSemaphore(2 * max(2, os.cpu_count() or 1))
 
     def download(self, files: tuple[WantedFile, ...]) -> Generator[Download, None, None]:
         """Each of ``files``, fetched or failed, in order. A full or broken disk ends the run."""

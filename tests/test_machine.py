@@ -95,6 +95,37 @@ def test_a_file_is_fetched_from_its_start_when_it_could_not_be_synced(index: Loc
     assert [("range" in request.headers) for request in index.requests("/packages/")] == [False]
 
 
+def test_every_folder_is_synced_when_many_have_changed(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    names = [f"packages/{number:03}/file" for number in range(200)]
+    for name in names:
+        storage.write(name, b"bytes")
+    storage.append(".pymirror/record", b"a line\n")
+    shutil.rmtree(tmp_path / "packages/007")  # and one that is gone again
+    recording = Recording()
+    with watched(tmp_path, recording):
+        storage.sync()
+    synced = [Path(path).relative_to(tmp_path).as_posix() for call, path in recording.calls if call == "fsync"]
+
+    folders = {name.rpartition("/")[0] for name in names} - {"packages/007"}
+    assert sorted(synced) == sorted({*folders, "packages", ".", ".pymirror", ".pymirror/record"})
+
+
+@pytest.mark.parametrize("number", [0, 100, 199])
+def test_nothing_is_called_durable_when_one_of_many_folders_cannot_be_synced(tmp_path: Path, number: int) -> None:
+    storage = LocalStorage(tmp_path)
+    for each in range(200):
+        storage.write(f"packages/{each:03}/file", b"bytes")
+
+    with (
+        watched(tmp_path, Failing(number, errno.EIO, calls=frozenset({"fsync"}))),
+        pytest.raises(StorageError) as caught,
+    ):
+        storage.sync()
+    assert caught.value.code == errno.EIO
+    assert caught.value.path.startswith(str(tmp_path))
+
+
 def test_records_are_whole_when_the_disk_takes_a_few_bytes_at_a_time(index: LocalIndex, mirror: Mirror) -> None:
     make_change(index, mirror)
     with watched(mirror.tree, Recording(), most_bytes=64):

@@ -24,22 +24,24 @@ from pymirror.errors import StorageError
 from pymirror.layout import POOL, PRIVATE, SIMPLE, TEMPORARY, is_device
 from pymirror.storage.interface import Stat
 from pymirror.storage.steps import (
+    Translated,
     exchange,
     link,
     make_room,
     move,
     renew_time,
     set_mode,
-    sync_file,
-    sync_folder,
-    translated,
+    sync_all,
     write_all,
 )
+from pymirror.workers import Stop, run_ordered
 
 FILE_MODE = 0o644
 FOLDER_MODE = 0o755
 _PRIVATE_MODE = 0o700
 _PIECE_BYTES = 256 * 1024
+_SYNCED_TOGETHER = 32
+_SYNCING_THREADS = 8
 _STAYING = (POOL, SIMPLE, PRIVATE)  # which are there though they be empty
 
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
@@ -72,13 +74,13 @@ class LocalStorage:
             return False
         if self._longest is None:
             try:
-                self._longest = os.pathconf(self.root, "PC_NAME_MAX"), os.pathconf(self.root, "PC_PATH_MAX")
+                longest, most = os.pathconf(self.root, "PC_NAME_MAX"), os.pathconf(self.root, "PC_PATH_MAX")
             except (AttributeError, OSError, ValueError):
                 return True  # nobody says: it shows when it is written
+            self._longest = longest, most - len(os.fsencode(os.path.abspath(self._top))) - 1
         longest, most = self._longest
         encoded = os.fsencode(name)
-        whole = len(os.fsencode(os.path.abspath(self._top))) + 1 + len(encoded)
-        return whole < most and all(len(part) <= longest for part in encoded.split(b"/"))
+        return len(encoded) < most and all(len(part) <= longest for part in encoded.split(b"/"))
 
     def stat(self, name: str) -> Stat | None:
         path = f"{self._top}/{name}"
@@ -91,23 +93,26 @@ class LocalStorage:
         return Stat(found.st_size, found.st_mtime_ns)
 
     def read(self, name: str) -> bytes | None:
-        with translated(self.root / name):
+        path = f"{self._top}/{name}"
+        with Translated(path):
             try:
-                return (self.root / name).read_bytes()
+                with open(path, "rb", buffering=0) as file:
+                    return file.readall()
             except OSError as error:
                 if error.errno in _ABSENT or isinstance(error, IsADirectoryError):
                     return None
                 raise
 
     def read_pieces(self, name: str) -> Iterator[bytes]:
-        with translated(self.root / name):
+        path = f"{self._top}/{name}"
+        with Translated(path):
             try:
-                file = (self.root / name).open("rb")
+                file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed below
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 return
         with file:
             while True:
-                with translated(self.root / name):
+                with Translated(path):
                     piece = file.read(_PIECE_BYTES)
                 if not piece:
                     return
@@ -117,7 +122,7 @@ class LocalStorage:
         path = f"{self._top}/{name}"
         temporary = f"{self._top}/{TEMPORARY}/{os.getpid()}-{next(self._serial)}"
         try:
-            with translated(path), self._open_new(temporary) as file:
+            with Translated(path), self._open_new(temporary) as file:
                 for piece in [data] if isinstance(data, bytes) else data:
                     write_all(file, piece)
                 if newer_than is not None:
@@ -160,14 +165,21 @@ class LocalStorage:
         return Stat(found.st_size, found.st_mtime_ns)
 
     def append(self, name: str, data: bytes) -> None:
-        path = self.temporary(name)
-        with translated(path), path.open("ab", buffering=0) as file:
+        path = f"{self._top}/{name}"
+        with Translated(path), self._open_end(path) as file:
             write_all(file, data)
         self._touch(path)
 
+    def _open_end(self, path: str) -> io.FileIO:
+        try:
+            return open(path, "ab", buffering=0)
+        except FileNotFoundError:
+            self._make_folder(os.path.dirname(path))
+        return open(path, "ab", buffering=0)
+
     def remove(self, name: str) -> None:
         path = self.root / name
-        with translated(path):
+        with Translated(path):
             make_room(path)
             path.unlink(missing_ok=True)
             self._touch(path.parent)
@@ -187,7 +199,7 @@ class LocalStorage:
             if not isinstance(error, FileNotFoundError):
                 raise StorageError.from_os_error(error, root)
 
-        with translated(root):
+        with Translated(root):
             is_file = root.is_file()
         if is_file:
             yield folder
@@ -200,7 +212,7 @@ class LocalStorage:
                 yield f"{name}/{file}"
 
     def list_folder(self, folder: str) -> list[str]:
-        with translated(self.root / folder):
+        with Translated(self.root / folder):
             try:
                 return sorted(path.name for path in (self.root / folder).iterdir())
             except (FileNotFoundError, NotADirectoryError):
@@ -210,13 +222,13 @@ class LocalStorage:
 
     def temporary(self, name: str) -> Path:
         path = self.root / name
-        with translated(path):
+        with Translated(path):
             self._make_folder(path.parent)
         return path
 
     def adopt(self, temporary: Path, name: str) -> Stat:
         path = f"{self._top}/{name}"
-        with translated(path), open(temporary, "r+b", buffering=0) as file:
+        with Translated(path), open(temporary, "r+b", buffering=0) as file:
             return self._finish(file, os.fspath(temporary), path)
 
     # ── folders ─────────────────────────────────────────────────────────────────────────────────
@@ -225,7 +237,7 @@ class LocalStorage:
         path = self.root / name
         temporary = self.temporary(f"{TEMPORARY}/{os.getpid()}-{next(self._serial)}")
         permit = partial(self._permit, mode=self._file_mode)
-        with translated(path):
+        with Translated(path):
             self._make_folder(path.parent)
             try:
                 if link(self.root / source, path, temporary, permit):
@@ -236,7 +248,7 @@ class LocalStorage:
             self._touch(path.parent)
 
     def is_linked(self, one: str, other: str) -> bool:
-        with translated(self.root / one):
+        with Translated(self.root / one):
             try:
                 return (self.root / one).samefile(self.root / other)
             except (FileNotFoundError, NotADirectoryError):
@@ -244,7 +256,7 @@ class LocalStorage:
 
     def switch(self, staged: str, folder: str) -> bool:
         source, target = self.root / staged, self.root / folder
-        with translated(target):
+        with Translated(target):
             self._make_folder(target.parent)
             if not target.exists():
                 source.rename(target)
@@ -257,17 +269,22 @@ class LocalStorage:
 
     def remove_folder(self, folder: str) -> None:
         path = self.root / folder
-        with translated(path):
+        with Translated(path):
             if path.is_dir():
                 shutil.rmtree(path)
                 self._touch(path.parent)
 
     def sync(self) -> None:
         with self._lock:
-            paths, self._unsynced = self._unsynced, set()
-        for path in sorted(paths):
-            with translated(path), contextlib.suppress(FileNotFoundError):
-                sync_folder(path) if os.path.isdir(path) else sync_file(path)
+            unsynced, self._unsynced = self._unsynced, set()
+        paths = sorted(unsynced)
+        # The disk answers several at a time, as it does when files are fetched; most of it is waiting.
+        parts = [paths[begin : begin + _SYNCED_TOGETHER] for begin in range(0, len(paths), _SYNCED_TOGETHER)]
+        if len(parts) == 1:
+            sync_all(parts[0])
+            return
+        for _ in run_ordered(parts, sync_all, threads=_SYNCING_THREADS, stop=Stop()):
+            pass
 
     def _touch(self, path: str | Path) -> None:
         with self._lock:

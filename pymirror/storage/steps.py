@@ -9,8 +9,9 @@ import io
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import TracebackType
 
 from pymirror.errors import StorageError
 
@@ -112,8 +113,11 @@ def sync_file(path: str | Path) -> None:
 
 
 def sync_folder(folder: str | Path) -> None:
-    if sys.platform == "win32":
-        return  # Windows has no handle to sync a folder by
+    """Raises :class:`NotADirectoryError` where it is a file."""
+    if sys.platform == "win32":  # which has no handle to sync a folder by
+        if os.path.isfile(folder):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), os.fspath(folder))
+        return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -140,9 +144,32 @@ def exchange(one: Path, other: Path) -> bool:
     raise OSError(code, os.strerror(code), str(other))
 
 
-@contextlib.contextmanager
-def translated(path: str | Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StorageError.from_os_error(error, Path(path)) from error
+def sync_all(paths: Iterable[str]) -> None:
+    """Each file and folder of ``paths`` that is still there. Raises :class:`StorageError`."""
+    for path in paths:
+        with Translated(path):
+            try:
+                sync_folder(path)
+            except FileNotFoundError:
+                continue
+            except NotADirectoryError:
+                with contextlib.suppress(FileNotFoundError):
+                    sync_file(path)
+
+
+class Translated:
+    """Turns the errors of the block, which works on ``path``, into :class:`StorageError`."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, OSError):
+            raise StorageError.from_os_error(error, Path(self._path)) from error

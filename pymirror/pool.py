@@ -14,7 +14,6 @@ from pathlib import Path
 
 import msgspec
 
-from pymirror.archive import read_wheel_metadata
 from pymirror.errors import IntegrityError, StorageError, UnsafeNameError
 from pymirror.layout import (
     BESIDE_SUFFIXES,
@@ -155,6 +154,8 @@ class Pool:
 
         The metadata are written first, so that a file in its place always has them beside it.
         """
+        from pymirror.archive import read_wheel_metadata  # which a run without new files does without
+
         path = pool_path(blake2b, filename)
         warning = None
         metadata = None
@@ -190,6 +191,8 @@ class Pool:
 
     @staticmethod
     def _read_metadata(path: Path, filename: str) -> bytes | None:
+        from pymirror.archive import read_wheel_metadata
+
         if not filename.endswith(".whl"):
             return None
         try:

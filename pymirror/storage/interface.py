@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pymirror.errors import StorageError
 
@@ -26,8 +25,7 @@ def is_too_long(error: StorageError) -> bool:
     return error.code == errno.ENAMETOOLONG
 
 
-@dataclass(frozen=True, slots=True)
-class Stat:
+class Stat(NamedTuple):
     """``size`` in bytes; ``mtime_ns`` in nanoseconds since the epoch, as the storage keeps it."""
 
     size: int

@@ -27,8 +27,10 @@ from pymirror.storage.steps import (
     Translated,
     exchange,
     link,
+    link_or_copy,
     make_room,
     move,
+    remove,
     renew_time,
     set_mode,
     sync_all,
@@ -178,19 +180,18 @@ class LocalStorage:
         return open(path, "ab", buffering=0)
 
     def remove(self, name: str) -> None:
-        path = self.root / name
+        path = f"{self._top}/{name}"
         with Translated(path):
-            make_room(path)
-            path.unlink(missing_ok=True)
-            self._touch(path.parent)
-            for parent in path.parents:
-                if parent in (self.root, *(self.root / folder for folder in _STAYING)):
-                    break
-                try:
-                    parent.rmdir()
-                except OSError:
-                    break
-                self._touch(parent.parent)
+            remove(path)
+        folder = name.rpartition("/")[0]
+        self._touch(f"{self._top}/{folder}" if folder else self._top)
+        while folder and folder not in _STAYING:
+            try:
+                os.rmdir(f"{self._top}/{folder}")
+            except OSError:
+                break
+            folder = folder.rpartition("/")[0]
+            self._touch(f"{self._top}/{folder}" if folder else self._top)
 
     def walk(self, folder: str) -> Iterator[str]:
         root = self.root / folder
@@ -212,9 +213,10 @@ class LocalStorage:
                 yield f"{name}/{file}"
 
     def list_folder(self, folder: str) -> list[str]:
-        with Translated(self.root / folder):
+        path = f"{self._top}/{folder}"
+        with Translated(path):
             try:
-                return sorted(path.name for path in (self.root / folder).iterdir())
+                return sorted(os.listdir(path))
             except (FileNotFoundError, NotADirectoryError):
                 return []
 
@@ -234,18 +236,28 @@ class LocalStorage:
     # ── folders ─────────────────────────────────────────────────────────────────────────────────
 
     def link(self, source: str, name: str) -> None:
-        path = self.root / name
-        temporary = self.temporary(f"{TEMPORARY}/{os.getpid()}-{next(self._serial)}")
-        permit = partial(self._permit, mode=self._file_mode)
+        path = f"{self._top}/{name}"
+        folder = os.path.dirname(path)
         with Translated(path):
-            self._make_folder(path.parent)
             try:
-                if link(self.root / source, path, temporary, permit):
-                    make_room(path)
-                    move(temporary, path)
-            finally:
-                temporary.unlink(missing_ok=True)
-            self._touch(path.parent)
+                is_linked = link(f"{self._top}/{source}", path)
+            except (FileNotFoundError, NotADirectoryError):  # the folder, sooner than the source
+                self._make_folder(folder)
+                is_linked = link(f"{self._top}/{source}", path)
+            if not is_linked:
+                self._replace_by_link(f"{self._top}/{source}", path)
+            self._touch(folder)
+
+    def _replace_by_link(self, source: str, path: str) -> None:
+        temporary = os.fspath(self.temporary(f"{TEMPORARY}/{os.getpid()}-{next(self._serial)}"))
+        self._make_folder(os.path.dirname(path))
+        try:
+            link_or_copy(source, temporary, partial(self._permit, mode=self._file_mode))
+            make_room(path)
+            move(temporary, path)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
 
     def is_linked(self, one: str, other: str) -> bool:
         with Translated(self.root / one):

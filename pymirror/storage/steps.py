@@ -19,6 +19,7 @@ _RENAME_EXCHANGE = 2  # Linux renameat2(2), and macOS renameatx_np(2) as RENAME_
 _AT_FDCWD = -100 if sys.platform == "linux" else -2
 _UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM})
 _CANNOT_EXCHANGE = _UNSUPPORTED | {errno.EXDEV}
+_NO_LINK = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})  # nor a copy
 _SECOND_NS = 1_000_000_000
 
 
@@ -35,27 +36,41 @@ def make_room(path: str | Path) -> None:
         shutil.rmtree(path)
 
 
-def link(source: Path, path: Path, temporary: Path, permit: Callable[[Path], None]) -> bool:
-    """Makes ``path`` a further name of ``source`` where it is free; else ``temporary`` becomes one, or a whole and
-    durable copy, with the mode that ``permit`` gives it, where there are no links. Whether ``temporary`` was made.
+def remove(path: str) -> None:
+    """Removes what is there, a file or a folder; nothing may be."""
+    try:
+        os.unlink(path)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError:  # of a folder each system says something else
+        if not os.path.isdir(path):
+            raise
+        shutil.rmtree(path)
+
+
+def link(source: str, path: str) -> bool:
+    """Makes ``path`` a further name of ``source``, in its folder, where it is free and the disk knows links."""
+    try:
+        os.link(source, path)
+    except OSError as error:
+        if error.errno in _NO_LINK:
+            raise
+        return False
+    return True
+
+
+def link_or_copy(source: str, temporary: str, permit: Callable[[str], None]) -> None:
+    """Makes ``temporary`` a further name of ``source``; where there are no links, a whole and durable copy with
+    the mode that ``permit`` gives it.
     """
-    temporary.unlink(missing_ok=True)  # what a killed run left may be a name of a published file
-    for target in (path, temporary):
-        try:
-            os.link(source, target)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS):
-                raise
-            break  # exFAT, SMB, too many links
-        return target == temporary
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(temporary)  # what a killed run left may be a name of a published file
+    if link(source, temporary):
+        return
     shutil.copyfile(source, temporary)
     permit(temporary)
-    times = source.stat()
-    set_time(temporary, times.st_mtime_ns)
+    set_time(temporary, os.stat(source).st_mtime_ns)
     sync_file(temporary)
-    return True
 
 
 def move(temporary: str | Path, path: str | Path) -> None:

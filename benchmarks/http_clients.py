@@ -1,4 +1,4 @@
-"""What a client costs for many small files: ``python -m benchmarks.http_clients``, the numbers behind ``wire.py``.
+"""What a client costs for many small files: ``python -m benchmarks.http_clients``, the numbers behind the wire.
 
 Each way of fetching gets the same URLs from the same server, hashes what it receives, and keeps nothing; each run is a
 process of its own, measured from after its imports. The ways take turns. Read the processor time: with one interpreter
@@ -184,15 +184,19 @@ def standard_library(work: Work) -> int:
 
 def wire(work: Work) -> int:
     """What pymirror does."""
-    from pymirror.wire import open_wire
+    from pymirror.spec.model import Network
+    from pymirror.tls import Trust
+    from pymirror.wire import make_opener, read_host
 
-    def open_fetch(context: ssl.SSLContext) -> Fetch:
-        opened = open_wire(lambda: context, timeout_seconds=30)
+    open_wire = make_opener(Trust(Network(ca_file=Path(work.ca)), (), read_host=read_host), timeout_seconds=30)
+
+    def open_fetch(_context: ssl.SSLContext) -> Fetch:
+        opened = open_wire()
 
         def fetch(url: str) -> Iterator[bytes]:
             answer = opened.send("GET", url, {"Accept-Encoding": "identity"})
             try:
-                yield from answer.iter_raw()
+                yield from answer.pieces()
             finally:
                 answer.close()
 
@@ -276,7 +280,7 @@ async def _in_tasks(work: Work, make_transport: Any) -> int:
 
 
 WAYS: dict[str, tuple[str, Callable[[Work], int], str | None]] = {
-    "wire": ("`pymirror.wire`: the standard library behind httpx's values, threads", wire, None),
+    "wire": ("`pymirror.wire`: the standard library, checked, threads", wire, None),
     "standard-library": ("the standard library alone, threads", standard_library, None),
     "httpcore-connection": ("httpcore, a connection for each thread", httpcore_connection, None),
     "httpcore-pool": ("httpcore, a pool for each thread", httpcore_pool, None),

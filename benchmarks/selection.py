@@ -14,7 +14,8 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from pymirror.selection import select, wants_of
+from pymirror.selection.select import select
+from pymirror.selection.wants import wants_of
 from pymirror.simple.model import File, ProjectDetail
 from pymirror.spec.load import load_spec
 

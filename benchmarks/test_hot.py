@@ -21,7 +21,8 @@ from benchmarks.selection import NOW, SPEC, make_page
 from benchmarks.upstream import MadeFile, render_html, render_json
 from pymirror.distribution import parse_filename
 from pymirror.pool_record import RECORD, PoolRecord, Record
-from pymirror.selection import select, wants_of
+from pymirror.selection.select import select
+from pymirror.selection.wants import wants_of
 from pymirror.simple.parse import parse_project_detail
 from pymirror.simple.render import render_detail_html, render_detail_json
 from pymirror.snapshot import Snapshot, SnapshotFile, SnapshotProject, decode_project, encode_project

@@ -20,8 +20,8 @@ The line, and the module that owns each step (a module imports only from its own
     published_pages,
     contents, descriptions,
     description_worker, documents,
-    page_files, page_record, site_record, publish,
-    publish_documents, flat,
+    page_files, links_page, page_record, site_record,
+    publish, front_page, publish_documents, flat,
     quarantine, lock, serving,
     tree_facts, judge_uv, offline,
     interpreters, installing

@@ -5,11 +5,9 @@ A command's modules are imported when it runs, so that ``--help`` answers at onc
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,7 +16,6 @@ from click.core import ParameterSource
 
 from pymirror.errors import ExitCode, UsageError
 from pymirror.running import guard, load_spec, read_file, run, run_on_tree
-from pymirror.spec.units import parse_duration
 
 if TYPE_CHECKING:
     from pymirror.commands.ports import Ports
@@ -60,6 +57,8 @@ class _Duration(click.ParamType[float]):
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        from pymirror.spec.units import parse_duration
+
         seconds = value if isinstance(value, float) else parse_duration(str(value))
         if seconds is None:
             self.fail(f'"{value}" is not a duration; write "30 min", "12 h", "7 days"', param, ctx)
@@ -316,6 +315,8 @@ def doctor_command(url: str, as_json: bool, verbose: bool, quiet: bool) -> None:
     """
 
     def start(terminal: Terminal, stop: Stop) -> ExitCode:
+        from datetime import UTC, datetime
+
         from pymirror.commands.doctor import doctor
         from pymirror.console.doctor import show_doctor
 
@@ -352,6 +353,8 @@ def config_command(tool: str | None, spec: Path, url: str | None, root: Path | N
 @cli.command("schema")
 def schema_command() -> None:
     """Print the JSON Schema of the spec, for editors that complete and check YAML."""
+    import json
+
     from pymirror.spec.json_schema import make_json_schema
 
     click.echo(json.dumps(make_json_schema(), indent=2))

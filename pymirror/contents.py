@@ -12,7 +12,6 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from pymirror.archive import read_sdist_metadata
 from pymirror.distribution import parse_filename
 from pymirror.errors import IntegrityError, StorageError
 from pymirror.layout import METADATA_SUFFIX, SDIST_METADATA, check_project
@@ -91,6 +90,8 @@ def forget_sdists(storage: Storage, *, keep: Container[str]) -> None:
 
 
 def _read_pkg_info(path: Path, filename: str) -> bytes:
+    from pymirror.archive import read_sdist_metadata  # which a run without new files does without
+
     try:
         return read_sdist_metadata(path, filename=filename)
     except IntegrityError:

@@ -29,14 +29,15 @@ class Credentials:
     """Looks up the user and password for a URL."""
 
     def __init__(self, upstreams: Sequence[Upstream], environ: Mapping[str, str]) -> None:
-        self._upstreams = tuple(upstreams)
+        self._upstreams = tuple((origin_of(upstream.url), upstream) for upstream in upstreams)
         self._netrc = _read_netrc(environ)
         self._lock = threading.Lock()
         self._keyring: dict[str, Credential | None] = {}
 
     def find(self, url: str) -> Credential | None:
         """What to send with the first request to ``url``."""
-        upstream = self._upstream_of(url)
+        origin = origin_of(url)
+        upstream = self._upstream_of(origin, url)
         if upstream is not None and upstream.credentials is not None:
             user, password = upstream.credentials
             if password is not None:
@@ -45,7 +46,7 @@ class Credentials:
             return self._ask_keyring(upstream, user) or (user, "")
         if upstream is not None and (known := self._keyring.get(upstream.url)) is not None:
             return known
-        scheme, host, port = origin_of(url)
+        scheme, host, port = origin
         # netrc knows hosts only; another port of the host may be another's service.
         return self._netrc.get(host) if upstream is not None or port == _PORTS.get(scheme) else None
 
@@ -54,18 +55,18 @@ class Credentials:
 
         Only for configured upstreams: a page must not be able to have other passwords looked up.
         """
-        upstream = self._upstream_of(url)
+        upstream = self._upstream_of(origin_of(url), url)
         return self._ask_keyring(upstream, None) if upstream is not None else None
 
-    def _upstream_of(self, url: str) -> Upstream | None:
+    def _upstream_of(self, origin: Origin, url: str) -> Upstream | None:
         """The upstream of the URL's origin; of several, as in pip, the one whose path has most in common with its."""
-        origin = origin_of(url)
+        candidates = [upstream for home, upstream in self._upstreams if home == origin]
+        if len(candidates) < 2:
+            return candidates[0] if candidates else None
         path = urlsplit(url).path
-        candidates = [upstream for upstream in self._upstreams if origin_of(upstream.url) == origin]
         return max(
             candidates,
             key=lambda upstream: _count_shared_folders(urlsplit(upstream.url).path, path),
-            default=None,
         )
 
     def _ask_keyring(self, upstream: Upstream, user: str | None) -> Credential | None:

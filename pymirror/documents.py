@@ -20,7 +20,7 @@ from pymirror.page_record import list_folders
 from pymirror.pages.front import FrontRow
 from pymirror.pages.project import render_project_page
 from pymirror.simple.render_legacy import newest_version, render_legacy_project, render_legacy_release
-from pymirror.snapshot import SnapshotFile, SnapshotProject
+from pymirror.snapshot import SnapshotFile, SnapshotProject, encode_project
 from pymirror.spec.model import Site
 
 FORMAT = 1  # raised when the same metadata make other documents
@@ -45,6 +45,7 @@ class Documents:
         self._contents = contents
         self._descriptions = descriptions
         self._site = msgspec.structs.replace(site, file_mode=None, folder_mode=None)  # of which no page tells
+        self._digest_start = b"[" + msgspec.json.encode(self._site) + b","
         self.made_by = digest((FORMAT, {name: _find_version(name) for name in _RENDERERS}))
         """A digest of the programs that put the documents into words."""
 
@@ -60,7 +61,11 @@ class Documents:
 
     def digest(self, project: SnapshotProject) -> str:
         """A digest of what the documents of ``project`` say."""
-        return digest((self._site, project))
+        return self.digest_line(encode_project(project))
+
+    def digest_line(self, line: bytes) -> str:
+        """The same of the canonical JSON of a project: the sha256 hex digest of that of the site and the project."""
+        return hashlib.sha256(self._digest_start + line + b"]").hexdigest()
 
     def render(self, project: SnapshotProject) -> Rendered:
         """Reads the metadata of ``project``'s files; what comes last is what leads to the rest."""
@@ -119,7 +124,7 @@ def make_row(project: SnapshotProject, version: str, summary: str) -> FrontRow:
         version=version,
         summary=summary,
         files=len(project.files),
-        size=sum({file.path: file.size for file in project.files}.values()),
+        size=project.size,
         status=project.status,
         is_yanked=all(file.yanked for file in project.files if file.version == version),
         newest_upload=max((file.upload_time for file in project.files if file.upload_time is not None), default=None),

@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
-from pymirror.distribution import parse_filename
 from pymirror.errors import DamagedIndexError, PageError, StorageError, UnsafeNameError
 from pymirror.layout import (
     CURRENT,
@@ -37,10 +36,8 @@ from pymirror.layout import (
 from pymirror.page_record import is_own_page, list_folders
 from pymirror.publish import count_stale_pages
 from pymirror.simple.model import File
-from pymirror.simple.parse_json import parse_json_detail, parse_json_list
 from pymirror.simple.provenance import find_problem
 from pymirror.simple.render import render_list_json
-from pymirror.site_record import read_site
 from pymirror.snapshot import EMPTY, Snapshot, SnapshotFile, SnapshotProject
 from pymirror.spec.model import Site
 from pymirror.storage.interface import Files, Storage
@@ -84,19 +81,27 @@ class History:
         """
         candidates = self._candidates()
         if not candidates:
-            return read_pages(self._storage)
+            return self._find_first() or read_pages(self._storage)
         # A run that was killed between its pages and its record leaves pages that are right by the newer snapshot.
         if len(candidates) == 1:
             return candidates[0]
         return min(candidates, key=lambda snapshot: count_stale_pages(snapshot, self._storage))
 
+    def _find_first(self) -> Snapshot | None:
+        """The snapshot of the first run, where that was cut short after its pages were in place: on disk, where the
+        pages themselves would all be read into memory.
+        """
+        numbers = list(self._numbers())
+        first = self._load(numbers[0]) if len(numbers) == 1 and self._current_number() is None else None
+        return first if first is not None and not count_stale_pages(first, self._storage) else None
+
     def _candidates(self) -> list[Snapshot]:
         """The recorded current snapshot and those after it; none where the record is lost."""
         current = self._current_number()
-        if current is None or self._load(current) is None:
+        if current is None:
             return []
-        found = [self._load(number) for number in self._numbers() if number >= current]
-        return [snapshot for snapshot in found if snapshot is not None]
+        found = {number: self._load(number) for number in self._numbers() if number >= current}
+        return [each for each in found.values() if each is not None] if found.get(current) is not None else []
 
     def _list_before(self) -> list[Snapshot]:
         """What the tree may hold: by the record, or by the pages where there is none."""
@@ -217,6 +222,8 @@ def read_pages_strictly(storage: Files) -> Snapshot:
 
 
 def _assemble(storage: Files, projects: Iterable[tuple[SnapshotProject, str | None]]) -> Snapshot:
+    from pymirror.site_record import read_site  # late, for the few trees without a record
+
     found = list(projects)
     listed = tuple(project for project, _ in found)
     public_url = next((url for _, url in found if url is not None), None)
@@ -225,6 +232,8 @@ def _assemble(storage: Files, projects: Iterable[tuple[SnapshotProject, str | No
 
 def _read_list(storage: Files) -> list[str] | None:
     """The published projects in order; ``None`` where the page cannot be read."""
+    from pymirror.simple.parse_json import parse_json_list
+
     page = storage.read(f"{SIMPLE}/{JSON_PAGE}") or b""
     if page == b"".join(render_list_json(EMPTY)):
         return []  # which the parser takes for an upstream's mistake
@@ -236,6 +245,8 @@ def _read_list(storage: Files) -> list[str] | None:
 
 def _read_project(storage: Files, name: str) -> tuple[SnapshotProject, str | None] | None:
     """A published project, and the tree's URL where a link tells it; ``None`` where its page cannot be read."""
+    from pymirror.simple.parse_json import parse_json_detail
+
     try:
         body = storage.read(f"{project_folder(name)}/{JSON_PAGE}")
         detail = parse_json_detail(body or b"", url=f"{_BASE}{project_folder(name)}/")
@@ -264,6 +275,8 @@ def _read_public_url(file: File) -> str | None:
 
 
 def _read_file(storage: Files, file: File, project: str) -> SnapshotFile | None:
+    from pymirror.distribution import parse_filename
+
     try:
         distribution = parse_filename(check_filename(file.filename), check_project(project))
     except UnsafeNameError:

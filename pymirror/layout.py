@@ -50,6 +50,7 @@ MAX_FILENAME_BYTES = 240  # file systems take 255, less the longest suffix that 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.~/-]")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _FILENAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+!-]*")
+_PLAIN = re.compile(r"(?!(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$))[A-Za-z0-9_][A-Za-z0-9._+!-]{0,239}(?<!\.)")
 _PROJECT = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _POOL_PATH = re.compile(r"/packages/([0-9a-f]{2})/([0-9a-f]{2})/([0-9a-f]{60})/([^/]+)$")
 _VERSION = re.compile(r"(?:[0-9]+!)?[0-9][0-9a-z.]*(?:\+[0-9a-z.]+)?")
@@ -64,6 +65,8 @@ def check_filename(filename: str) -> str:
 
     Raises :class:`UnsafeNameError`.
     """
+    if _PLAIN.fullmatch(filename):  # all of what follows in one step: every path of the pool is made from one
+        return filename
     if not _FILENAME.fullmatch(filename):
         raise UnsafeNameError(filename, "has characters that no distribution file name has")
     if filename.endswith("."):

@@ -1,4 +1,4 @@
-"""How large the mirror may be, and how much of it may go in one run."""
+"""How large the mirror may be, how much of it may go in one run, and how much of it is decided on at a time."""
 
 from __future__ import annotations
 
@@ -10,9 +10,21 @@ from packaging.version import Version
 from pymirror.errors import ShrinkError, TotalSizeError
 from pymirror.plan import PoolFile, PoolKey, ProjectPlan, WantedFile
 from pymirror.snapshot import Snapshot
+from pymirror.spec.model import Spec
 from pymirror.spec.units import DEFAULT_MAX_REMOVAL, MaxRemoval, format_size
 
 HEAVIEST = 10
+
+BATCH_PROJECTS = 100
+"""So many projects are dealt with at a time: memory does not grow with the mirror."""
+
+
+def find_batch_size(spec: Spec) -> int | None:
+    """How many projects are dealt with at a time; ``None`` is all.
+
+    What is solved together, or limited as a whole, is decided on as a whole.
+    """
+    return None if spec.wants_dependencies or spec.max_total_size is not None else BATCH_PROJECTS
 
 
 def check_planned_size(

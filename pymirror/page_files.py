@@ -60,16 +60,16 @@ def put_page(storage: Files, name: str, render: Render) -> int:
             return _remove(storage, packed)
         if _is_packed(storage, name):
             return 0
-        storage.write(packed, compress(storage.read_pieces(name)), newer_than=packed)
+        storage.write(packed, compress(storage.read_pieces(name)))
         return 1
     pieces = iter(render())
     start = _take(pieces, MIN_COMPRESSED_BYTES)
     if sum(map(len, start)) < MIN_COMPRESSED_BYTES:
         removed = _remove(storage, packed)
-        storage.write(name, start, newer_than=name)
+        storage.write(name, start)
         return removed + 1
-    storage.write(packed, compress(itertools.chain(start, pieces)), newer_than=packed)
-    storage.write(name, decompress(storage.read_pieces(packed)), newer_than=name)  # sooner done than rendered again
+    storage.write(packed, compress(itertools.chain(start, pieces)))
+    storage.write(name, decompress(storage.read_pieces(packed)))  # sooner done than rendered again
     return 2
 
 
@@ -130,6 +130,8 @@ def _is_packed(storage: Files, name: str) -> bool:
 def _says(storage: Files, name: str, render: Render, *, unpack: Unpack = iter) -> bool:
     """Whether the file says what ``render`` gives. One that the disk cannot read does not: it is written anew."""
     try:
+        if storage.stat(name) is None:
+            return False  # and nothing need be rendered
         return is_same(unpack(storage.read_pieces(name)), render())
     except StorageError:
         return False

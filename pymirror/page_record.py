@@ -7,6 +7,7 @@ to delete, and without it every document is rendered and compared again.
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -23,6 +24,7 @@ from pymirror.layout import (
     is_project,
 )
 from pymirror.page_files import FOREIGN_COPY
+from pymirror.pages.front import FrontRow
 from pymirror.simple.markup import GENERATOR
 from pymirror.spec.model import Site
 from pymirror.storage.interface import Files
@@ -41,7 +43,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """The documents of a project, or the front page. ``made_from`` is the digest of what they say, ``made_by`` that of
     the programs that put it into words: other words are no damage.
 
-    ``version`` is the newest release, and ``summary`` what its metadata say: what the front page shows.
+    ``version`` is the newest release, and ``summary`` what its metadata say. ``row`` is what the front page shows;
+    records of earlier versions have none.
     """
 
     made_from: str
@@ -49,9 +52,19 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     pages: tuple[RecordedPage, ...]
     version: str = ""
     summary: str = ""
+    row: FrontRow | None = None
 
+
+class _Shown(msgspec.Struct):
+    """Of a record, what is asked for to make the front page."""
+
+    row: FrontRow | None = None
+
+
+_CHECKSUM_BYTES = 4  # what the front page says of a project is taken from its record, and from nowhere else
 
 _decoder = msgspec.msgpack.Decoder(Record)
+_row_decoder = msgspec.msgpack.Decoder(_Shown)
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -72,13 +85,22 @@ class PageRecord:
                 raise
             return None
         try:
-            record = _decoder.decode(data) if data is not None else None
+            record = _decoder.decode(_unseal(data)) if data is not None else None
         except (msgspec.DecodeError, ValueError):
             return None
         return record if record is not None and all(_is_of(page.name, project) for page in record.pages) else None
 
+    def load_row(self, project: str) -> FrontRow | None:
+        """What the front page shows of ``project``, where that is recorded."""
+        try:
+            data = self._storage.read(_name(project))
+            return _row_decoder.decode(_unseal(data)).row if data is not None else None
+        except (msgspec.DecodeError, ValueError, StorageError):
+            return None
+
     def save(self, project: str | None, record: Record) -> None:
-        self._storage.write(_name(project), _encoder.encode(record))
+        data = _encoder.encode(record)
+        self._storage.write(_name(project), _checksum(data) + data)
 
     def forget(self, project: str | None) -> None:
         """What is recorded is trusted no more."""
@@ -89,20 +111,40 @@ class PageRecord:
         return [name for name in self._storage.list_folder(PUBLISHED) if is_project(name)]
 
 
+def _checksum(data: bytes) -> bytes:
+    return zlib.crc32(data).to_bytes(_CHECKSUM_BYTES)
+
+
+def _unseal(data: bytes) -> bytes:
+    """What was recorded, behind its checksum. Raises :class:`ValueError` where it is not that any more."""
+    checksum, data = data[:_CHECKSUM_BYTES], data[_CHECKSUM_BYTES:]
+    if checksum != _checksum(data):
+        raise ValueError("the record is damaged")
+    return data
+
+
 def is_unchanged(storage: Files, record: Record) -> bool:
     """Whether every file has the size and the time that it had, and no packed copy came."""
-    stats = ((page, storage.stat(page.name)) for page in record.pages)
-    is_same = all(stat is not None and (stat.size, stat.mtime_ns) == (page.size, page.mtime_ns) for page, stat in stats)
-    return is_same and not any(_find_foreign_copies(storage, record))
+    for page in record.pages:
+        stat = storage.stat(page.name)
+        if stat is None or (stat.size, stat.mtime_ns) != (page.size, page.mtime_ns):
+            return False
+    return not any(_find_foreign_copies(storage, record))
 
 
 def list_pages(storage: Files, names: Iterable[str]) -> Iterator[RecordedPage]:
     """The files of the pages ``names``, packed copies too, as they are now."""
     for name in names:
-        for each in (name, name + COMPRESSED_SUFFIX):
-            stat = storage.stat(each)
-            if stat is not None:
-                yield RecordedPage(each, stat.size, stat.mtime_ns, _hash(storage, each))
+        yield from list_files(storage, name, storage.read_pieces(name))
+
+
+def list_files(storage: Files, name: str, pieces: Iterable[bytes]) -> Iterator[RecordedPage]:
+    """The files of a page, its packed copy too, as they are now. ``pieces`` is what the page says."""
+    packed = name + COMPRESSED_SUFFIX
+    if (stat := storage.stat(name)) is not None:
+        yield RecordedPage(name, stat.size, stat.mtime_ns, _hash(pieces))
+    if (stat := storage.stat(packed)) is not None:
+        yield RecordedPage(packed, stat.size, stat.mtime_ns, _hash(storage.read_pieces(packed)))
 
 
 def check_recorded(storage: Files, record: Record) -> Iterator[tuple[str, str | None]]:
@@ -111,15 +153,15 @@ def check_recorded(storage: Files, record: Record) -> Iterator[tuple[str, str | 
         if storage.stat(page.name) is None:
             yield page.name, "the page is missing"
         else:
-            is_same = _hash(storage, page.name) == page.sha256
+            is_same = _hash(storage.read_pieces(page.name)) == page.sha256
             yield page.name, None if is_same else "the page is not what was written"
     for name in _find_foreign_copies(storage, record):
         yield name, FOREIGN_COPY
 
 
 def _find_foreign_copies(storage: Files, record: Record) -> Iterator[str]:
-    recorded = {page.name for page in record.pages}
-    for name in sorted(recorded):
+    recorded = [page.name for page in record.pages]
+    for name in recorded:
         packed = name + COMPRESSED_SUFFIX
         if not name.endswith(COMPRESSED_SUFFIX) and packed not in recorded and storage.stat(packed) is not None:
             yield packed
@@ -135,9 +177,9 @@ def is_own_page(storage: Files, name: str) -> bool:
     return GENERATOR.encode() in next(iter(storage.read_pieces(name)), b"")
 
 
-def _hash(storage: Files, name: str) -> str:
+def _hash(pieces: Iterable[bytes]) -> str:
     digest = hashlib.sha256()
-    for piece in storage.read_pieces(name):
+    for piece in pieces:
         digest.update(piece)
     return digest.hexdigest()
 
@@ -146,8 +188,7 @@ def _is_of(name: str, project: str | None) -> bool:
     """Whether ``name`` is that of a document of ``project``: the record may have been tampered with."""
     if project is None:
         return name in (FRONT_PAGE, FRONT_PAGE + COMPRESSED_SUFFIX)
-    parts = name.split("/")
-    return parts[0] in (LEGACY, PROJECTS) and parts[1:2] == [project] and ".." not in parts
+    return name.startswith((f"{LEGACY}/{project}/", f"{PROJECTS}/{project}/")) and "/../" not in f"{name}/"
 
 
 def _name(project: str | None) -> str:

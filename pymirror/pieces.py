@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Iterable, Iterator
 
 _GZIP = 31  # window bits of the gzip format (RFC 1952), whose header then holds neither name nor time
 _MAX_PIECE_BYTES = 256 * 1024
+
+GZIP_START = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff"
+GZIP_END = b"\x03\x00"
+"""The last, empty block of what :func:`pack_part` packed."""
 
 
 def is_same(one: Iterable[bytes], other: Iterable[bytes]) -> bool:
@@ -35,6 +40,17 @@ def compress(pieces: Iterable[bytes]) -> Iterator[bytes]:
         if packed := packer.compress(piece):
             yield packed
     yield packer.flush()
+
+
+def pack_part(data: bytes) -> bytes:
+    """``data`` as a part of a gzip file that can be packed before or after any other (RFC 1951, a sync flush)."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return packer.compress(data) + packer.flush(zlib.Z_SYNC_FLUSH)
+
+
+def render_gzip_trailer(checksum: int, size: int) -> bytes:
+    """What ends a gzip file; ``checksum`` is the CRC-32 of all its bytes, ``size`` their number."""
+    return struct.pack("<LL", checksum, size & 0xFFFFFFFF)
 
 
 def decompress(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ from datetime import datetime
 from packaging.utils import canonicalize_name, canonicalize_version
 from packaging.version import Version
 
-from pymirror.selection import Chosen, LockHashes, Refused, Selection
+from pymirror.selection.model import Chosen, LockHashes, Refused, Selection
 from pymirror.simple.model import File, Hashes
 from pymirror.snapshot import Snapshot, SnapshotFile, SnapshotProject
 from pymirror.spec.model import DEFAULT_SITE, ReleaseRule, Site

@@ -116,7 +116,9 @@ class PoolRecord:
             self._end += len(line)
             self._lines += 1
             if len(self._new) > _MAX_NEW:
-                self._index(array("Q", [*self._digests, *self._new]), array("Q", [*self._offsets, *self._new.values()]))
+                self._index(
+                    self._digests + array("Q", self._new.keys()), self._offsets + array("Q", self._new.values())
+                )
                 self._new = {}
 
     def records(self) -> Iterator[Record]:
@@ -139,13 +141,16 @@ class PoolRecord:
 
     def _index(self, digests: array[int], offsets: array[int]) -> None:
         """Of two lines of a file the later one is kept."""
-        order = sorted(range(len(digests)), key=digests.__getitem__)
-        last = [
-            here for number, here in enumerate(order)
-            if number + 1 == len(order) or digests[order[number + 1]] != digests[here]
-        ]  # fmt: skip
-        self._digests = array("Q", map(digests.__getitem__, last))
-        self._offsets = array("Q", map(offsets.__getitem__, last))
+        # By their first byte before they are sorted: all of them as objects would be many times what is kept.
+        parts = [array("Q") for _ in range(256)]
+        for digest, offset in zip(digests, offsets, strict=True):
+            parts[digest >> 56].extend((digest, offset))
+        self._digests, self._offsets = array("Q"), array("Q")
+        for part in parts:
+            last = dict(zip(part[::2], part[1::2], strict=True))
+            known = sorted(last)
+            self._digests.extend(known)
+            self._offsets.extend(map(last.__getitem__, known))
 
     def _read(self, offset: int) -> Record | None:
         if self._file is None:

@@ -22,12 +22,12 @@ from pymirror.layout import (
     project_folder,
     project_pages,
 )
-from pymirror.page_files import PageFile, Render, check_page, put_page, write_page
+from pymirror.links_page import put_links
+from pymirror.page_files import PageFile, Render, check_page, write_page
 from pymirror.published_pages import PublishedPages, save_published
 from pymirror.simple.render import (
     render_detail_html,
     render_detail_json,
-    render_links,
     render_list_html,
     render_list_json,
 )
@@ -35,7 +35,9 @@ from pymirror.snapshot import EMPTY, Snapshot, SnapshotProject
 from pymirror.storage.interface import Files, Storage
 from pymirror.stored_snapshot import StoredProjects, list_names
 
-FORMAT = 1  # raised when the same snapshot makes other pages
+FORMAT = 2  # raised when the same snapshot makes other pages
+
+_SYNC_PROJECTS = 1000  # after so many, so that no list of what is to be synced grows with the mirror
 
 _COMMON = (f"{SIMPLE}/{HTML_PAGE}", f"{SIMPLE}/{JSON_PAGE}", LINKS_PAGE)
 
@@ -73,20 +75,24 @@ def publish(snapshot: Snapshot, storage: Storage, previous: Snapshot = EMPTY) ->
     made_by = f"{FORMAT} {_find_version()}"
     known = PublishedPages(storage, previous, made_by=made_by, per_project=2, common=len(_COMMON))
     is_site_same = previous.site == snapshot.site
-    foreign = set(storage.list_folder(SIMPLE))
+    here = frozenset(list_names(snapshot))
+    foreign = {name for name in storage.list_folder(SIMPLE) if name not in here}
     removed: list[str] = []
     written = 0
     is_known = True
-    for name, line, read in _walk(snapshot):
-        foreign.discard(name)
+    kept = bytearray()
+    for number, (name, line, read) in enumerate(_walk(snapshot), start=1):
         there = known.find(name, line) if line and is_site_same else None
         is_known = is_known and there is not None
         own = _write_project(storage, name, read, snapshot, there)
         removed += _list_others(storage, project_folder(name), {file.name for file in own})
         written += sum(file.is_changed for file in own)
+        kept.append(_mark_kept(name, own))
+        if number % _SYNC_PROJECTS == 0:
+            storage.sync()
     is_same = known.is_same(snapshot) and known.has_common(_COMMON)
     if is_same:
-        lists = [PageFile(name, is_changed=False) for name in known.list_there(_COMMON) if name != LINKS_PAGE]
+        lists = [PageFile(name, is_changed=False) for name in known.list_there(_COMMON[:2])]
     else:
         lists = [
             *write_page(storage, _COMMON[0], partial(render_list_html, snapshot), place=_staged),
@@ -97,8 +103,9 @@ def publish(snapshot: Snapshot, storage: Storage, previous: Snapshot = EMPTY) ->
     removed += (name for entry in sorted(foreign) for name in storage.walk(f"{SIMPLE}/{entry}"))
     storage.sync()
     if written or removed:
-        _switch(storage, itertools.chain(_list_pages(snapshot), _COMMON[:2]), removed)
-    links = 0 if is_same else put_page(storage, LINKS_PAGE, partial(render_links, snapshot))
+        kept_lists = (file.name for file in lists if not file.is_changed)
+        _switch(storage, itertools.chain(_list_kept(snapshot, kept), kept_lists), removed)
+    links = 0 if is_same else put_links(storage, snapshot, made_by=made_by)
     if written or removed or not (is_same and is_known):
         save_published(storage, snapshot, itertools.chain(_list_pages(snapshot), _COMMON), made_by=made_by)
     storage.sync()
@@ -108,6 +115,24 @@ def publish(snapshot: Snapshot, storage: Storage, previous: Snapshot = EMPTY) ->
 def _list_pages(snapshot: Snapshot) -> Iterator[str]:
     """The names of the pages of every project."""
     return (page for name in list_names(snapshot) for page in project_pages(name))
+
+
+def _mark_kept(name: str, own: Iterable[PageFile]) -> int:
+    """Which files of a project stay as they are: a bit for each that it can have."""
+    stays = {file.name for file in own if not file.is_changed}
+    return sum(1 << bit for bit, each in enumerate(_list_files(name)) if each in stays) if stays else 0
+
+
+def _list_kept(snapshot: Snapshot, kept: bytearray) -> Iterator[str]:
+    """The files that :func:`_mark_kept` told of, of every project."""
+    for name, marks in zip(list_names(snapshot), kept, strict=True):
+        if marks:
+            yield from (each for bit, each in enumerate(_list_files(name)) if marks >> bit & 1)
+
+
+def _list_files(name: str) -> list[str]:
+    """The files that the pages of a project can have."""
+    return [each for page in project_pages(name) for each in (page, page + COMPRESSED_SUFFIX)]
 
 
 def _write_project(
@@ -122,9 +147,12 @@ def _write_project(
         return [PageFile(each, is_changed=False) for each in known]
     project = read()
     html, json = project_pages(name)
+    # In memory, as the project is: what is compared with the page is what is written then.
+    html_pieces = list(render_detail_html(project, snapshot.site))
+    json_pieces = list(render_detail_json(project, snapshot.site))
     return [
-        *write_page(storage, html, partial(render_detail_html, project, snapshot.site), place=_staged),
-        *write_page(storage, json, partial(render_detail_json, project, snapshot.site), place=_staged),
+        *write_page(storage, html, partial(iter, html_pieces), place=_staged),
+        *write_page(storage, json, partial(iter, json_pieces), place=_staged),
     ]
 
 
@@ -157,13 +185,12 @@ def _find_version() -> str:
         return ""
 
 
-def _switch(storage: Storage, pages: Iterable[str], removed: list[str]) -> None:
-    """Lets what is staged take the place of the folder, with those of ``pages`` that stay as they are."""
-    gone = set(removed)
-    for page in pages:
-        for name in (page, page + COMPRESSED_SUFFIX):
-            if name not in gone and storage.stat(_staged(name)) is None and storage.stat(name) is not None:
-                storage.link(name, _staged(name))
+def _switch(storage: Storage, kept: Iterable[str], removed: list[str]) -> None:
+    """Lets what is staged take the place of the folder, with the files ``kept`` of it, which stay as they are."""
+    for number, name in enumerate(kept, start=1):
+        if number % (2 * _SYNC_PROJECTS) == 0:
+            storage.sync()
+        storage.link(name, _staged(name))
     storage.sync()
     if not storage.switch(STAGED_SIMPLE, SIMPLE):
         # Page by page: what comes is there before the list names it, what goes is off the list before it goes.

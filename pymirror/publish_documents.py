@@ -5,42 +5,47 @@ They appear one by one, after the Simple pages: each is whole in itself, and non
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from array import array
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 from pymirror.contents import Contents
 from pymirror.descriptions import Descriptions
-from pymirror.documents import Documents, digest, list_documents, make_row
+from pymirror.documents import Documents, list_documents, make_row
+from pymirror.front_page import FrontRows, FrontTotals, add_up, is_right, publish_front_page
 from pymirror.history import History
 from pymirror.layout import COMPRESSED_SUFFIX, FRONT_PAGE, LEGACY, PROJECTS
-from pymirror.page_files import Render, put_page, remove_page
-from pymirror.page_record import PageRecord, Record, is_own_page, is_unchanged, list_folders, list_pages
-from pymirror.pages.front import FrontRow, render_front
+from pymirror.page_files import put_page, remove_page
+from pymirror.page_record import PageRecord, Record, RecordedPage, is_own_page, list_files, list_folders
+from pymirror.pages.front import FrontRow
 from pymirror.progress import Progress
 from pymirror.publish import Published
-from pymirror.snapshot import Snapshot, SnapshotProject
+from pymirror.snapshot import Snapshot
 from pymirror.spec.model import Site
 from pymirror.storage.interface import Storage
+from pymirror.stored_snapshot import list_lines, list_names
 from pymirror.workers import Stop, run_ordered
+
+_SYNC_PROJECTS = 1000  # after so many, so that no list of what is to be synced grows with the mirror
 
 
 def publish_documents(
     snapshot: Snapshot, storage: Storage, *, progress: Progress, stop: Stop, threads: int
 ) -> Published:
     """Makes the documents say what ``snapshot`` says."""
-    rows: dict[str, FrontRow] = {}
+    unrecorded: dict[str, tuple[str, str]] = {}
+    totals = FrontTotals(snapshot.site)
     written = removed = 0
     disused = _list_disused(snapshot, storage)
     with Descriptions() as descriptions:
         documents = Documents(Contents(storage, write=True), descriptions, snapshot.site)
-        changed = []
-        for index, project in enumerate(snapshot.projects):
-            row = _find_row(project, documents, storage)
+        changed = array("Q")
+        for index, line in enumerate(list_lines(snapshot)):
+            row = _find_row(snapshot, index, line, documents, storage)
             if row is None:
                 changed.append(index)
             else:
-                rows[project.name] = row
+                totals.add(row)
                 progress.item()
         update = partial(
             _update,
@@ -50,11 +55,15 @@ def publish_documents(
             disused=disused,
             stop=stop,
         )
-        for _, (row, published) in run_ordered(changed, update, threads=threads, stop=stop, ahead=8 * threads):
-            rows[row.name] = row
+        answers = run_ordered(changed, update, threads=threads, stop=stop, ahead=8 * threads)
+        for number, (index, (told, published)) in enumerate(answers, start=1):
+            if told is not None:
+                unrecorded[snapshot.projects[index].name] = told
             written += published.written
             removed += published.removed
             progress.item()
+            if number % _SYNC_PROJECTS == 0:
+                storage.sync()
         if documents.is_makeshift:
             progress.warn(
                 "no process could be had to format descriptions; some are shown as they are written until the next run"
@@ -62,8 +71,10 @@ def publish_documents(
         for name, filename in sorted(documents.lacking.items()):
             progress.warn(f"{name}: the metadata of {filename} cannot be read; `pymirror verify` tells more")
     if snapshot.site.pages:
-        ordered = [rows[name] for name in sorted(rows)]
-        written += _update_front_page(snapshot, ordered, storage, documents.made_by)
+        rows = FrontRows(snapshot, storage, unrecorded)
+        if changed:
+            totals = add_up(rows, snapshot.site)
+        written += publish_front_page(snapshot.site, rows, totals, storage, made_by=documents.made_by)
     elif is_own_page(storage, FRONT_PAGE):
         removed += remove_page(storage, FRONT_PAGE)
     removed += _remove_gone(snapshot, storage, disused)
@@ -71,48 +82,14 @@ def publish_documents(
     return Published(written=written, removed=removed)
 
 
-def render_front_page(snapshot: Snapshot, rows: Sequence[FrontRow]) -> Iterator[bytes]:
-    """The top page, for people."""
-    return render_front(
-        rows,
-        site=snapshot.site,
-        files=sum(row.files for row in rows),
-        size=sum(row.size for row in rows),
-        newest_upload=_find_newest_upload(rows),
-    )
-
-
-def _find_newest_upload(rows: Sequence[FrontRow]) -> datetime | None:
-    return max((row.newest_upload for row in rows if row.newest_upload is not None), default=None)
-
-
-def digest_front_page(snapshot: Snapshot, rows: Sequence[FrontRow]) -> str:
-    """A digest of what the top page says."""
-    return digest((snapshot.site, rows))
-
-
-def _update_front_page(snapshot: Snapshot, rows: Sequence[FrontRow], storage: Storage, made_by: str) -> int:
-    records = PageRecord(storage)
-    record = records.load(None)
-    made_from = digest_front_page(snapshot, rows)
-    if record is not None and _is_right(storage, record, made_from, made_by):
-        return 0
-    written = put_page(storage, FRONT_PAGE, partial(render_front_page, snapshot, rows))
-    pages = tuple(list_pages(storage, [FRONT_PAGE]))
-    records.save(None, Record(made_from=made_from, made_by=made_by, pages=pages))
-    return written
-
-
-def _is_right(storage: Storage, record: Record, made_from: str, made_by: str) -> bool:
-    return (record.made_from, record.made_by) == (made_from, made_by) and is_unchanged(storage, record)
-
-
-def _find_row(project: SnapshotProject, documents: Documents, storage: Storage) -> FrontRow | None:
-    """What the front page says of ``project``, where its documents are as they were made."""
-    record = PageRecord(storage).load(project.name)
-    if record is None or not _is_right(storage, record, documents.digest(project), documents.made_by):
+def _find_row(snapshot: Snapshot, index: int, line: bytes, documents: Documents, storage: Storage) -> FrontRow | None:
+    """What the front page says of a project, whose canonical JSON is ``line``, where its documents are as they were
+    made.
+    """
+    record = PageRecord(storage).load(list_names(snapshot)[index])
+    if record is None or not is_right(storage, record, documents.digest_line(line), documents.made_by):
         return None
-    return make_row(project, record.version, record.summary)
+    return record.row or make_row(snapshot.projects[index], record.version, record.summary)
 
 
 def _update(
@@ -123,37 +100,36 @@ def _update(
     storage: Storage,
     disused: Mapping[str, set[str]],
     stop: Stop,
-) -> tuple[FrontRow, Published]:
+) -> tuple[tuple[str, str] | None, Published]:
+    """Makes the documents of a project. Its version and its summary are returned where they are not recorded."""
     project, site = snapshot.projects[index], snapshot.site
     records = PageRecord(storage)
     record = records.load(project.name)
     made_from = documents.digest(project)
     rendered = documents.render(project)
     written = 0
+    pages: list[RecordedPage] = []
     for name, render in rendered.pages:
-        once = _once(render)
+        pieces = list(render())  # once: a description is put into words once
         stop.check()  # so that nothing is written that the end of the run made other than it should be
-        written += put_page(storage, name, once)
-    pages = tuple(list_pages(storage, (name for name, _ in rendered.pages)))
+        written += put_page(storage, name, partial(iter, pieces))
+        pages += list_files(storage, name, pieces)
     known = {page.name for page in record.pages} if record is not None else set()
     known |= disused.get(project.name, set())
     removed = _remove_others(storage, project.name, site, known, keep={page.name for page in pages})
     record = Record(
         made_from=made_from,
         made_by=documents.made_by,
-        pages=pages,
+        pages=tuple(pages),
         version=rendered.version,
         summary=rendered.summary,
+        row=make_row(project, rendered.version, rendered.summary),
     )
-    if not documents.is_makeshift and project.name not in documents.lacking:
+    is_recorded = not documents.is_makeshift and project.name not in documents.lacking
+    if is_recorded:
         records.save(project.name, record)  # else the next run makes them again
-    return make_row(project, rendered.version, rendered.summary), Published(written=written, removed=removed)
-
-
-def _once(render: Render) -> Render:
-    """Renders now, and gives the same bytes each time: a description is put into words once."""
-    pieces = list(render())
-    return lambda: pieces
+    told = None if is_recorded else (rendered.version, rendered.summary)
+    return told, Published(written=written, removed=removed)
 
 
 def _list_disused(snapshot: Snapshot, storage: Storage) -> dict[str, set[str]]:
@@ -175,11 +151,11 @@ def _list_disused(snapshot: Snapshot, storage: Storage) -> dict[str, set[str]]:
 def _remove_gone(snapshot: Snapshot, storage: Storage, disused: Mapping[str, set[str]]) -> int:
     """Removes the documents of projects that left the index, and what stands beside the folders of projects."""
     records = PageRecord(storage)
-    here = {project.name for project in snapshot.projects}
-    recorded = set(records.projects())
-    shown = {name for folder in list_folders(snapshot.site) for name in storage.list_folder(folder)}
+    here = frozenset(list_names(snapshot))
+    recorded = {name for name in records.projects() if name not in here}
+    shown = {name for folder in list_folders(snapshot.site) for name in storage.list_folder(folder) if name not in here}
     removed = 0
-    for name in sorted((recorded | shown | disused.keys()) - here):
+    for name in sorted(recorded | shown | (disused.keys() - here)):
         record = records.load(name) if name in recorded else None
         known = {page.name for page in record.pages} if record is not None else set()
         known |= disused.get(name, set())

@@ -29,7 +29,7 @@ class _Record(msgspec.Struct, frozen=True, array_like=True):
 
     made_by: str
     snapshot: str
-    stats: bytes
+    stats: memoryview
 
 
 _decoder = msgspec.msgpack.Decoder(_Record)
@@ -85,9 +85,10 @@ class PublishedPages:
         if index == len(self._projects) or self._projects.names[index] != name or self._projects.read(index) != line:
             return None
         pages = project_pages(name)
-        start = index * self._width
-        is_same = self._compare(pages, self._stats[start : start + self._width])
-        return self.list_there(pages) if is_same else None
+        stats = self._stats[index * self._width : (index + 1) * self._width]
+        if not self._compare(pages, stats):
+            return None
+        return [name for name, size in zip(_with_copies(pages), stats[::2], strict=True) if size != _ABSENT]
 
     def has_common(self, pages: Sequence[str]) -> bool:
         """Whether the pages of all are as they were published."""
@@ -122,7 +123,7 @@ def save_published(storage: Files, snapshot: Snapshot, pages: Iterable[str], *, 
     for name in _with_copies(pages):
         stat = storage.stat(name)
         stats.extend((stat.size, stat.mtime_ns) if stat is not None else (_ABSENT, _ABSENT))
-    record = _Record(made_by, snapshot.projects.digest, stats.tobytes())
+    record = _Record(made_by, snapshot.projects.digest, memoryview(stats).cast("B"))
     storage.write(_RECORD, msgspec.msgpack.encode(record))
 
 

@@ -12,7 +12,6 @@ from typing import Annotated
 
 import msgspec
 
-from pymirror.distribution import parse_version
 from pymirror.errors import StorageError, UnsafeNameError
 from pymirror.layout import QUARANTINE, pool_path
 from pymirror.snapshot import SnapshotFile
@@ -45,6 +44,8 @@ def _is_sound(held: Held) -> bool:
         pool_path(held.file.blake2b, held.file.filename)
     except UnsafeNameError:
         return False
+    from pymirror.distribution import parse_version  # late, for the many mirrors of which nothing was withdrawn
+
     return parse_version(held.file.version) is not None
 
 

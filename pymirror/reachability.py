@@ -9,7 +9,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+
+import msgspec
 
 from pymirror.credentials import Origin
 from pymirror.errors import UnansweredError, UnreachableError
@@ -28,8 +29,7 @@ PAUSE_SECONDS = 60.0
 _LOOK_SECONDS = 0.2
 
 
-@dataclass(slots=True)
-class _Server:
+class _Server(msgspec.Struct):
     unanswered: int = 0
     is_tried: bool = False
     silent_until: float = 0.0

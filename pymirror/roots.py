@@ -17,9 +17,11 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from pymirror.environment import Environment
-from pymirror.selection import Candidate, Chosen, Demands, Need, Selection, is_moot, list_reasons
+from pymirror.selection.candidates import Candidate
 from pymirror.selection.fit import Fit
+from pymirror.selection.model import Chosen, Need, Selection
 from pymirror.selection.needs import is_installable
+from pymirror.selection.wants import Demands, is_moot, list_reasons
 from pymirror.snapshot import Needed, SnapshotProject
 from pymirror.spec.model import DependencyPolicy, Group, Origin, ProjectRule, Spec, YankedPolicy
 

@@ -6,16 +6,13 @@ A command's modules are imported when it runs, so that ``--help`` answers at onc
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
+import io
 import os
 import signal
 import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -31,6 +28,8 @@ from pymirror.errors import (
 )
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from pymirror.commands.ports import Ports
     from pymirror.console import Terminal
     from pymirror.spec.model import Site, Spec
@@ -45,11 +44,13 @@ def run(
     """``work`` on a spec."""
 
     def start(terminal: Terminal, stop: Stop) -> ExitCode:
+        import msgspec
+
         spec, fingerprint = _load_spec(spec_path)
         if spec.output.exists() and not spec.output.is_dir():
             raise ConfigurationError(f"output: {spec.output} is not a folder")
         ports = _make_ports(spec.output, terminal, stop, spec.site)
-        return work(spec, replace(ports, fingerprint=fingerprint), terminal)
+        return work(spec, msgspec.structs.replace(ports, fingerprint=fingerprint), terminal)
 
     guard(start, quiet=quiet, verbose=verbose, as_json=as_json)
 
@@ -75,6 +76,8 @@ def load_spec(path: Path) -> Spec:
 
 def _load_spec(path: Path) -> tuple[Spec, str]:
     """The spec, and a digest of all that it was read from: files and variables."""
+    import hashlib
+
     from pymirror.spec.load import load_spec as load
 
     digest = hashlib.sha256()
@@ -119,6 +122,8 @@ def _read_clock(environ: Mapping[str, str]) -> datetime:
 
     ``SOURCE_DATE_EPOCH`` (https://reproducible-builds.org/specs/source-date-epoch/) makes a run repeatable.
     """
+    from datetime import UTC, datetime
+
     text = environ.get("SOURCE_DATE_EPOCH", "")
     try:
         return datetime.fromtimestamp(int(text) if text else time.time(), UTC)
@@ -134,6 +139,10 @@ def guard(start: Callable[[Terminal, Stop], ExitCode], *, quiet: bool, verbose: 
     terminal = Terminal(Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL)
     signals = _Signals(Stop(), as_json=as_json)
     _expect_odd_markers()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        with contextlib.suppress(OSError, ValueError):
+            # As stderr has it: what a locale cannot write is no failure.
+            sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with signals:
             if quiet and verbose:
@@ -265,6 +274,8 @@ def _error_of(number: int) -> PymirrorError:
 
 def _last_words(error: PymirrorError, *, as_json: bool) -> LastWords:
     """What :func:`_tell` says, where nothing can be relied on any more."""
+    import json
+
     from pymirror.workers import LastWords
 
     out = json.dumps(_describe(error), indent=2) + "\n" if as_json else ""

@@ -13,7 +13,7 @@ import msgspec
 
 from pymirror.errors import PymirrorError, StorageError
 from pymirror.progress import Progress
-from pymirror.simple.serials import Serials, parse_serials
+from pymirror.simple.serials import Serials, make_serials, parse_serials
 from pymirror.spec.model import Network, Upstream
 from pymirror.state import CachedPage, CachedSerials, PageCache
 from pymirror.transport import Answer, Transport
@@ -83,11 +83,11 @@ class PageSerials:
                 url, headers=headers, timeout_seconds=self._network.page_timeout_seconds
             ) as answer:
                 if answer.status == 304 and before is not None:
-                    self._serials = _recall(before, known)
+                    self._serials = make_serials(before.serial, before.projects)
                 elif answer.status == 200 and _is_json(answer):
                     most = LIST_BYTES_PER_PAGE * len(known)
                     body = answer.read(max_bytes=self._network.max_page_bytes, max_stored_bytes=most)
-                    self._read(answer, body, known, before)
+                    self._read(answer, body, known, _find_whole(before))
         except StorageError:
             raise
         except PymirrorError as error:
@@ -97,7 +97,7 @@ class PageSerials:
         """Takes in a list that was read for its names, ``projects``; :meth:`keep` is to follow."""
         if not self._is_asked and _is_json(answer):
             self._is_asked = True
-            self._read(answer, body, projects, self._cache.load_serials(self._upstream.url))
+            self._read(answer, body, projects, _find_whole(self._cache.load_serials(self._upstream.url)))
 
     def recall_list(self, body_sha256: str) -> None:
         """The same for a list that has not changed."""
@@ -106,16 +106,12 @@ class PageSerials:
         self._is_asked = True
         before = self._cache.load_serials(self._upstream.url)
         if before is not None and before.body_sha256 == body_sha256:
-            self._serials = _recall(before, self._cache.list_projects())
+            self._serials = make_serials(before.serial, before.projects)
 
     def keep(self, projects: Iterable[str]) -> None:
         """Forgets all others, but for those of which a page is remembered."""
         if self._serials is not None and self._new is not None:
-            told = self._serials.projects
-            names = (*projects, *self._cache.list_projects())
-            self._serials = Serials(
-                whole=self._serials.whole, projects={name: told[name] for name in names if name in told}
-            )
+            self._serials = self._serials.pick((*projects, *self._cache.list_projects()))
 
     def is_current(self, project: str, page: CachedPage) -> bool:
         """Whether ``page``, which is remembered, need not be asked for."""
@@ -151,11 +147,12 @@ class PageSerials:
                 break
         return found >= MIN_PAGES
 
-    def _read(self, answer: Answer, body: bytes, projects: Iterable[str], before: CachedSerials | None) -> None:
+    def _read(self, answer: Answer, body: bytes, projects: Iterable[str], before: int | None) -> None:
+        """``before`` is the serial of the list that is remembered."""
         serials = parse_serials(body, projects, told=read_serial(answer))
         if serials is None:
             return
-        if before is not None and serials.whole < before.serial:
+        if before is not None and serials.whole < before:
             self._progress.note(f"the list of {self._upstream.name} went back in time; each page is asked for")
             return
         self._serials = serials
@@ -169,8 +166,8 @@ class PageSerials:
         )
 
 
-def _recall(before: CachedSerials, projects: Iterable[str]) -> Serials:
-    return Serials(whole=before.serial, projects={name: before.projects.get(name, -1) for name in projects})
+def _find_whole(before: CachedSerials | None) -> int | None:
+    return before.serial if before is not None else None
 
 
 def _is_json(answer: Answer) -> bool:

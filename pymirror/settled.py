@@ -9,19 +9,23 @@ from __future__ import annotations
 import hashlib
 from array import array
 from bisect import bisect_left
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
 
 import msgspec
 
 from pymirror.errors import StorageError
-from pymirror.layout import STATE
-from pymirror.selection import Reason, Selection, Wants
+from pymirror.layout import METADATA_SUFFIX, PROVENANCE_SUFFIX, STATE
+from pymirror.pool import Pool
+from pymirror.pool_record import RECORD
+from pymirror.selection.model import Reason, Selection, Wants
 from pymirror.snapshot import Snapshot, SnapshotProject
 from pymirror.state import CachedPage
 from pymirror.storage.interface import Files
 from pymirror.stored_snapshot import StoredProjects
+from pymirror.upstream import FetchedPage
 
 FORMAT = 1  # raised when the same page and the same spec are decided otherwise
 
@@ -34,7 +38,8 @@ _OPEN = frozenset({Reason.REMOVED_UPSTREAM, Reason.QUARANTINED})
 
 class _Record(msgspec.Struct, frozen=True, array_like=True):
     """What was ``decided`` then (seconds since the epoch) on each project of a snapshot, in order. ``told`` is what a
-    report says of it, where that is anything.
+    report says of it, where that is anything. ``files`` are the stamps of their files; ``pool`` is what the record of
+    the pool was like, which vouches for them.
     """
 
     made_by: str
@@ -43,6 +48,8 @@ class _Record(msgspec.Struct, frozen=True, array_like=True):
     keys: bytes
     untils: bytes
     told: dict[int, bytes]
+    files: bytes = b""
+    pool: tuple[int, int] | None = None
 
 
 _decoder = msgspec.msgpack.Decoder(_Record)
@@ -51,11 +58,15 @@ _encoder = msgspec.msgpack.Encoder()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Why a project is settled: a digest of its page; until when (seconds since the epoch); what is told of it."""
+    """Why a project is settled: a digest of its page; until when (seconds since the epoch); what is told of it.
+
+    ``files`` is the stamp of its files when they were as they had been verified.
+    """
 
     key: bytes = _UNSETTLED
     until: float = _FOR_EVER
     told: bytes = b""
+    files: bytes = _UNSETTLED
 
     @property
     def is_settled(self) -> bool:
@@ -73,6 +84,8 @@ class Settled:
         self._keys = bytearray()
         self._new_untils = array("d")
         self._told: dict[int, bytes] = {}
+        self._files = bytearray()
+        self._vouches = False
         self._names: list[str] = []
         self._record: _Record | None = None
         self._untils = array("d")
@@ -93,6 +106,9 @@ class Settled:
         if len(record.keys) != _KEY_BYTES * len(projects) or len(record.untils) != 8 * len(projects):
             return None
         self._untils.frombytes(record.untils)
+        # A line more in the record of the pool may tell that a file is damaged; one that was made anew has read all.
+        is_whole = len(record.files) == len(record.keys)
+        self._vouches = is_whole and record.pool is not None and record.pool == self._find_pool()
         return record
 
     def find(self, project: str, page: CachedPage | None) -> Verdict | None:
@@ -105,13 +121,38 @@ class Settled:
         key = self._record.keys[index * _KEY_BYTES : (index + 1) * _KEY_BYTES]
         if key != digest_page(page):
             return None
-        return Verdict(key=key, until=self._untils[index], told=self._record.told.get(index, b""))
+        start = index * _KEY_BYTES
+        files = self._record.files[start : start + _KEY_BYTES] if self._vouches else _UNSETTLED
+        return Verdict(key=key, until=self._untils[index], told=self._record.told.get(index, b""), files=files)
+
+    @property
+    def is_used(self) -> bool:
+        """Whether anything is kept for the next run."""
+        return bool(self._made_by)
+
+    def stamp(self, project: SnapshotProject) -> bytes:
+        """A digest of the sizes and times of all files of a published project, and of what stands beside them."""
+        stats = array("q")
+        for file in project.files:
+            path = file.path
+            stat = self._storage.stat(path)
+            metadata = self._storage.stat(path + METADATA_SUFFIX)
+            stats.extend((stat.size, stat.mtime_ns) if stat is not None else (-1, -1))
+            stats.append(metadata.size if metadata is not None else -1)
+            if file.provenance_sha256 is not None:
+                stats.append(self._storage.stat(path + PROVENANCE_SUFFIX) is not None)
+        return hashlib.blake2b(stats, digest_size=_KEY_BYTES).digest()
+
+    def _find_pool(self) -> tuple[int, int] | None:
+        stat = self._storage.stat(RECORD)
+        return (stat.size, stat.mtime_ns) if stat is not None else None
 
     def add(self, verdict: Verdict) -> None:
         """What was decided on the next project, in order of name."""
         if verdict.told:
             self._told[len(self._new_untils)] = verdict.told
         self._keys += verdict.key
+        self._files += verdict.files
         self._new_untils.append(verdict.until if verdict.key != _UNSETTLED else 0.0)
 
     def save(self, snapshot: Snapshot, *, is_due: bool) -> None:
@@ -125,8 +166,46 @@ class Settled:
         if not isinstance(projects, StoredProjects) or not self._made_by or len(projects) != len(self._new_untils):
             return
         untils = self._new_untils.tobytes()
-        record = _Record(self._made_by, projects.digest, self._now, bytes(self._keys), untils, self._told)
+        record = _Record(
+            self._made_by,
+            projects.digest,
+            self._now,
+            bytes(self._keys),
+            untils,
+            self._told,
+            bytes(self._files),
+            self._find_pool(),
+        )
         self._storage.write(_RECORD, _encoder.encode(record))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settling:
+    """What tells whether a project is settled: what was decided, and whether its files are there."""
+
+    settled: Settled
+    pool: Pool
+    aside: frozenset[str]
+
+    def find(self, published: SnapshotProject | None, page: FetchedPage) -> Verdict | None:
+        """The verdict on a project, where nothing has changed since."""
+        if published is None or page.is_new or published.name in self.aside:
+            return None
+        verdict = self.settled.find(published.name, page.to_remember)
+        return self._stamp(published, verdict) if verdict is not None else None
+
+    def stamp(self, projects: Iterable[tuple[SnapshotProject, Verdict]]) -> Iterator[tuple[SnapshotProject, Verdict]]:
+        """``projects``, of which those that are settled know their files again."""
+        for project, verdict in projects:
+            is_due = verdict.is_settled and self.settled.is_used
+            yield project, (self._stamp(project, verdict) if is_due else None) or verdict
+
+    def _stamp(self, project: SnapshotProject, verdict: Verdict) -> Verdict | None:
+        """``verdict`` with the stamp of the files of ``project``; ``None`` where one is not as it was verified."""
+        files = self.settled.stamp(project)  # before they are looked at: what changes in between is noticed
+        if files == verdict.files:
+            return verdict
+        return replace(verdict, files=files) if all(map(self.pool.holds, project.files)) else None
 
 
 def digest_page(page: CachedPage) -> bytes:

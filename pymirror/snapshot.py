@@ -74,7 +74,7 @@ class SnapshotProject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     @property
     def size(self) -> int:
         """The bytes of all files, each counted once however often it is listed."""
-        return sum({file.path: file.size for file in self.files}.values())
+        return sum({(file.blake2b, file.filename): file.size for file in self.files}.values())
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):

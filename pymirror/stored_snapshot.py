@@ -239,7 +239,7 @@ def encode_pieces(snapshot: Snapshot) -> Iterator[bytes]:
     """The canonical JSON, a project at a time."""
     digest = hashlib.sha256()
     yield START
-    for number, line in enumerate(_lines(snapshot)):
+    for number, line in enumerate(list_lines(snapshot)):
         whole = (SEPARATOR if number else b"\n") + line
         digest.update(whole)
         yield whole
@@ -250,10 +250,13 @@ def is_same_snapshot(one: Snapshot, other: Snapshot) -> bool:
     """Whether both say the same."""
     if one.site != other.site or len(one.projects) != len(other.projects):
         return False
-    return all(a == b for a, b in zip(_lines(one), _lines(other), strict=True))
+    if isinstance(one.projects, StoredProjects) and isinstance(other.projects, StoredProjects):
+        return one.projects.digest == other.projects.digest
+    return all(a == b for a, b in zip(list_lines(one), list_lines(other), strict=True))
 
 
-def _lines(snapshot: Snapshot) -> Iterator[bytes]:
+def list_lines(snapshot: Snapshot) -> Iterator[bytes]:
+    """The canonical JSON of each project, in order."""
     projects = snapshot.projects
     if isinstance(projects, StoredProjects):
         return (projects.read(index) for index in range(len(projects)))

@@ -10,60 +10,67 @@ import re
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
-
-import truststore
 
 from pymirror.errors import ConfigurationError
 from pymirror.spec.model import Network, Upstream
 
-
-def needs_context(network: Network, upstreams: Sequence[Upstream]) -> bool:
-    """Whether anything is said of TLS, or asked for by it; else a context takes its time for nothing."""
-    own = any(each.ca_file or each.client_cert or each.url.startswith("https:") for each in upstreams)
-    return own or network.ca_file is not None or any(map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR")))
-
-
 _HASHED_NAME = re.compile(r"[0-9a-f]{8}\.[0-9]")  # as OpenSSL looks a certificate up in a folder
 
 
-def make_ssl_context(
-    network: Network, upstreams: Sequence[Upstream], *, read_host: Callable[[str], str]
-) -> ssl.SSLContext:
-    """The context of every connection: what an upstream has of its own holds for its host alone.
+class Trust:
+    """The context of every connection, by its host: what an upstream has of its own holds for its host alone.
 
-    ``read_host`` gives the host of a URL as the client asks for it: in ASCII, whatever the URL is written in.
-
-    Raises :class:`ConfigurationError` where a file cannot be used.
+    Each is made when it is first asked for, since the trust store of the system takes some time to read. What is wrong
+    with a file is told at once, by :class:`ConfigurationError`. ``read_host`` gives the host of a URL as the client
+    asks for it: in ASCII, whatever the URL is written in.
     """
-    common = _make_context(network)
-    own: dict[str, ssl.SSLContext] = {}
-    for upstream in upstreams:
-        if upstream.ca_file is None and upstream.client_cert is None:
-            continue
-        context = own.setdefault(read_host(upstream.url), _make_context(network))
-        if upstream.ca_file is not None:
-            _trust(context, upstream.ca_file)
-        if upstream.client_cert is not None:
-            _show(context, upstream.client_cert, upstream.client_key)
-    if not own:
-        return common
-    by_host = _ByHost(ssl.PROTOCOL_TLS_CLIENT)
-    by_host.common, by_host.own = common, own
-    return by_host
+
+    def __init__(self, network: Network, upstreams: Sequence[Upstream], *, read_host: Callable[[str], str]) -> None:
+        self._network = network
+        self._own: dict[str, list[Upstream]] = {}
+        self._made: dict[str | None, ssl.SSLContext] = {}
+        self._lock = threading.Lock()
+        for upstream in upstreams:
+            if upstream.ca_file is not None or upstream.client_cert is not None:
+                self._own.setdefault(read_host(upstream.url), []).append(upstream)
+        named = [each for group in self._own.values() for each in group]
+        if named or network.ca_file is not None:
+            _add_files(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), network, named)
+        hosts = {read_host(upstream.url) for upstream in upstreams if upstream.url.startswith("https:")}
+        if not hosts and any(map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR"))):
+            hosts = {""}  # files may come over TLS where the pages do not
+        for host in hosts:
+            self.of(host)
+
+    def of(self, host: str) -> ssl.SSLContext:
+        """The context of connections to ``host``. For any number of threads."""
+        key = host if host in self._own else None
+        with self._lock:
+            if key not in self._made:
+                context = _make_context()
+                _add_files(context, self._network, self._own.get(key, ()) if key is not None else ())
+                self._made[key] = context
+            return self._made[key]
+
+    def as_one(self) -> ssl.SSLContext:
+        """All of them as one, for a client that knows no other way."""
+        context = _ByHost(ssl.PROTOCOL_TLS_CLIENT)
+        context.of = self.of
+        return context
 
 
 class _ByHost(ssl.SSLContext):
     """Hands every connection to the context of its host: so no host is shown the certificate that is for another."""
 
-    common: ssl.SSLContext
-    own: Mapping[str, ssl.SSLContext]
+    of: Callable[[str], ssl.SSLContext]
+    alpn_protocols: tuple[str, ...] = ()
 
     def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
-        for context in (self.common, *self.own.values()):
-            context.set_alpn_protocols(alpn_protocols)
+        self.alpn_protocols = tuple(alpn_protocols)
 
     def wrap_socket(
         self,
@@ -74,7 +81,7 @@ class _ByHost(ssl.SSLContext):
         server_hostname: str | bytes | None = None,
         session: ssl.SSLSession | None = None,
     ) -> ssl.SSLSocket:
-        context = self._of(server_hostname)
+        context = self._find(server_hostname)
         return context.wrap_socket(
             sock, server_side, do_handshake_on_connect, suppress_ragged_eofs, server_hostname, session
         )
@@ -87,27 +94,38 @@ class _ByHost(ssl.SSLContext):
         server_hostname: str | bytes | None = None,
         session: ssl.SSLSession | None = None,
     ) -> ssl.SSLObject:
-        return self._of(server_hostname).wrap_bio(incoming, outgoing, server_side, server_hostname, session)
+        return self._find(server_hostname).wrap_bio(incoming, outgoing, server_side, server_hostname, session)
 
-    def _of(self, host: str | bytes | None) -> ssl.SSLContext:
+    def _find(self, host: str | bytes | None) -> ssl.SSLContext:
         name = host.decode("ascii", errors="replace") if isinstance(host, bytes) else host or ""
-        return self.own.get(name.lower(), self.common)
+        context = self.of(name.lower())
+        if self.alpn_protocols:
+            context.set_alpn_protocols(self.alpn_protocols)
+        return context
 
 
-def _make_context(network: Network) -> ssl.SSLContext:
-    """What OpenSSL's variables name; else the system's own trust store, as pip does; and the CAs of the spec."""
+def _make_context() -> ssl.SSLContext:
+    """What OpenSSL's variables name; else the system's own trust store, as pip does."""
     file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
-    context: ssl.SSLContext
     if not file and not folder and not _has_trusted_files():
-        context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    else:
-        try:
-            context = ssl.create_default_context(cafile=file or None, capath=folder or None)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigurationError(f"SSL_CERT_FILE or SSL_CERT_DIR cannot be used: {error}") from None
+        import truststore  # late, since most systems do without it
+
+        return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        return ssl.create_default_context(cafile=file or None, capath=folder or None)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"SSL_CERT_FILE or SSL_CERT_DIR cannot be used: {error}") from None
+
+
+def _add_files(context: ssl.SSLContext, network: Network, upstreams: Sequence[Upstream]) -> None:
+    """The CAs and the certificates of the spec."""
     if network.ca_file is not None:
         _trust(context, network.ca_file)
-    return context
+    for upstream in upstreams:
+        if upstream.ca_file is not None:
+            _trust(context, upstream.ca_file)
+        if upstream.client_cert is not None:
+            _show(context, upstream.client_cert, upstream.client_key)
 
 
 def _has_trusted_files() -> bool:

@@ -1,4 +1,4 @@
-"""One HTTP request, done well. With :mod:`pymirror.wire` the only user of httpx; the only one of tenacity.
+"""One HTTP request, done well. The only user of tenacity.
 
 Every request is bounded in time, redirects and size, keeps to http(s), never goes from https to http, and sends a
 credential to its own origin only.
@@ -15,13 +15,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cache, partial
+from functools import partial
 from importlib.metadata import version
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin, urlsplit
-
-import httpx
-import tenacity
 
 from pymirror.credentials import Credentials, Origin, origin_of
 from pymirror.errors import (
@@ -35,9 +32,12 @@ from pymirror.progress import Progress
 from pymirror.rate import Rate
 from pymirror.reachability import Reachability
 from pymirror.spec.model import Network, Upstream
-from pymirror.tls import make_ssl_context, needs_context
-from pymirror.wire import Wire, open_wire
+from pymirror.tls import Trust
+from pymirror.wire import Reply, Wire, WireError, make_opener, read_host
 from pymirror.workers import Deadline, Stop, Watchdog
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 R = TypeVar("R")
 
@@ -49,16 +49,13 @@ _LOOK_SECONDS = 0.2
 LARGE_BYTES = 4 * 1024 * 1024
 """An answer of more bytes waits until no other such answer is in memory; nearly all pages are smaller."""
 
-# UnicodeError is what a host name that is none raises, down to the resolver.
-_PERMANENT_ERRORS = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL, UnicodeError)
-
 
 class Answer:
     """The head of an answer, and its body as it arrives."""
 
     def __init__(
         self,
-        response: httpx.Response,
+        reply: Reply,
         url: str,
         *,
         deadline: Deadline,
@@ -67,9 +64,9 @@ class Answer:
         take_turn: Callable[[Deadline], None],
     ) -> None:
         self.url = url
-        self.status = response.status_code
-        self.headers: Mapping[str, str] = response.headers
-        self._response = response
+        self.status = reply.status
+        self.headers = reply.headers
+        self._reply = reply
         self._deadline = deadline
         self._stop = stop
         self._rate = rate
@@ -88,14 +85,14 @@ class Answer:
 
     def stored_chunks(self) -> Iterator[bytes]:
         """The body as it is stored, in pieces of some 64 kB; for files, whose hashes are of these bytes."""
-        return self._checked(self._response.iter_raw())
+        return self._checked(self._reply.pieces())
 
     def read(self, *, max_bytes: int, max_stored_bytes: int | None = None) -> bytes:
         """The whole body with its content encoding undone. Raises :class:`RequestError` beyond ``max_bytes``, and where
         more than ``max_stored_bytes`` come over the line.
 
-        Unpacked here, and not by httpx, which unpacks a whole chunk, and encodings upon encodings, before it can be
-        stopped. Of answers that are large, one is held at a time: memory must not grow with the connections.
+        Unpacked piece by piece, so that it can be stopped. Of answers that are large, one is held at a time: memory
+        must not grow with the connections.
         """
         encoding = self.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in ("identity", "gzip", "x-gzip", "deflate"):
@@ -120,20 +117,24 @@ class Answer:
                 raise TransientRequestError(self.url, "the answer cannot be unpacked") from None
             if len(body) > max_bytes:
                 raise RequestError(self.url, f"the answer is larger than {max_bytes} bytes")
+            if unpack is not None and unpack.unused_data:  # it would be kept, and copied with each piece
+                raise TransientRequestError(self.url, "there is more behind the end of the packed answer")
         if unpack is not None and not unpack.eof:
             raise TransientRequestError(self.url, "the packed answer was cut off")
         return bytes(body)
 
     def _checked(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        with _translated(self.url, self._stop):
+        try:
             for chunk in chunks:
                 self._wait_for_rate(len(chunk))
                 self._stop.check()
                 yield chunk
-            if not self.is_delimited:  # it ends where its connection does, and the watchdog may have ended that
-                self._stop.check()
-            if self._deadline.is_over:
-                raise TransientRequestError(self.url, "the answer was cut off")
+        except WireError as error:
+            raise _translate(error, self.url, self._stop, TransientRequestError) from None
+        if not self.is_delimited:  # it ends where its connection does, and the watchdog may have ended that
+            self._stop.check()
+        if self._deadline.is_over:
+            raise TransientRequestError(self.url, "the answer was cut off")
 
     def _wait_for_rate(self, size: int) -> None:
         """Waits until ``size`` bytes may have come; that is no fault of the server's, and takes none of its time."""
@@ -154,9 +155,7 @@ class Transport:
         self._stop = stop
         self._lock = threading.Lock()
         self._large = threading.Lock()
-        self._ssl = cache(partial(make_ssl_context, network, upstreams, read_host=_read_host))
-        if needs_context(network, upstreams):
-            self._ssl()  # what is wrong with it is said before anything is asked
+        trust = Trust(network, upstreams, read_host=read_host)
         # The last one returned is the next one used, so that its connection is warm.
         self._idle: deque[Wire] = deque()
         self._watchdog = Watchdog()
@@ -164,6 +163,11 @@ class Transport:
         self._all = threading.BoundedSemaphore(network.connections)
         self._rate = Rate(network.max_rate, clock=stop.clock) if network.max_rate is not None else None
         self._reachability = Reachability(stop)
+        self._open = make_opener(
+            trust,
+            timeout_seconds=network.timeout_seconds,
+            piece_bytes=self._rate.share(network.connections) if self._rate is not None else None,
+        )
         self._user_agent = f"pymirror/{version('pymirror')}"
         self._idle.append(self._open())
 
@@ -186,22 +190,25 @@ class Transport:
         try:
             for _ in range(self._network.max_redirects + 1):
                 self._stop.check()
-                with self._slot(url), self._wire() as wire:
+                origin = _read_origin(url)
+                # Who waits for a place among the connections to a host keeps none back that asks another.
+                with self._slots(origin), self._all, contextlib.ExitStack() as stack:
+                    self._stop.check()  # the wait may have been long
+                    wire = self._take_wire()
+                    stack.callback(self._idle.append, wire)
                     # The time starts with the connection: to wait for one's turn is no fault of the server's.
                     deadline = deadline or Deadline(timeout_seconds, stop=self._stop)
-                    with (
-                        contextlib.ExitStack() as turn,
-                        self._watchdog.watch(wire.sockets, deadline),
-                        self._send(wire, method, url, headers) as response,
-                    ):
-                        if response.status_code not in _REDIRECTS:
-                            _check_status(response, url)
-                            take_turn = partial(self._take_turn, turn, url)
-                            yield Answer(
-                                response, url, deadline=deadline, stop=self._stop, rate=self._rate, take_turn=take_turn
-                            )
-                            return
-                        url = _follow(response, url)
+                    stack.enter_context(self._watchdog.watch(wire.sockets, deadline))
+                    reply = self._send(wire, method, url, origin, headers)
+                    stack.callback(reply.close)
+                    if reply.status not in _REDIRECTS:
+                        _check_status(reply, url)
+                        take_turn = partial(self._take_turn, stack, url)
+                        yield Answer(
+                            reply, url, deadline=deadline, stop=self._stop, rate=self._rate, take_turn=take_turn
+                        )
+                        return
+                    url = _follow(reply, url)
             raise RequestError(url, f"more than {self._network.max_redirects} redirects")
         except TransientRequestError as error:
             if deadline is not None and deadline.is_over:
@@ -212,28 +219,44 @@ class Transport:
     def retry(self, call: Callable[[], R], *, progress: Progress) -> R:
         """``call()``, again as long as it raises :class:`TransientRequestError` and the retries last."""
         self._stop.check()
-
-        def announce(state: tenacity.RetryCallState) -> None:
-            error = state.outcome.exception() if state.outcome else None
-            wait = state.next_action.sleep if state.next_action else 0.0
-            progress.note(f"{error}; attempt {state.attempt_number + 1} in {wait:.1f} s")
-
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(TransientRequestError),
-            stop=tenacity.stop_after_attempt(self._network.retries + 1),
-            wait=_wait,
-            sleep=self._stop.sleep,
-            before_sleep=announce,
-            reraise=True,
-        )
         try:
-            return retrying(call)
+            try:
+                return call()
+            except TransientRequestError as error:
+                return self._call_again(call, error, progress)
         except UnansweredError as error:
             origin = _read_origin(error.url)
             if self._reachability.give_up_on(origin):
                 server = f"{origin[0]}://{origin[1]}:{origin[2]}"
                 progress.warn(f"{printable(server)} does not answer; it is tried once a minute, and not for each file")
             raise
+
+    def _call_again(self, call: Callable[[], R], failure: TransientRequestError, progress: Progress) -> R:
+        """What :meth:`retry` does after the first attempt ended with ``failure``: nearly all end well."""
+        import tenacity  # late, since it takes some time to read
+
+        failures = [failure]
+
+        def attempt() -> R:
+            if failures:
+                raise failures.pop()
+            return call()
+
+        def announce(state: tenacity.RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            wait = state.next_action.sleep if state.next_action else 0.0
+            progress.note(f"{error}; attempt {state.attempt_number + 1} in {wait:.1f} s")
+
+        backoff = tenacity.wait_random_exponential(multiplier=0.5, max=30)
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(TransientRequestError),
+            stop=tenacity.stop_after_attempt(self._network.retries + 1),
+            wait=lambda state: _wait(state, float(backoff(state))),
+            sleep=self._stop.sleep,
+            before_sleep=announce,
+            reraise=True,
+        )
+        return retrying(attempt)
 
     def _take_turn(self, turn: contextlib.ExitStack, url: str, deadline: Deadline) -> None:
         """Waits until no other large answer is in memory, and keeps the place until ``turn`` ends."""
@@ -245,66 +268,43 @@ class Transport:
                 raise TransientRequestError(url, "other large answers took all the time")
         turn.callback(self._large.release)
 
-    @contextlib.contextmanager
-    def _slot(self, url: str) -> Iterator[None]:
-        """A place among the connections to the URL's host, then among all: who waits for a host keeps no other back."""
-        origin = _read_origin(url)
-        with self._lock:
-            slots = self._hosts.setdefault(origin, threading.BoundedSemaphore(self._network.connections_per_host))
-        with slots, self._all:
-            self._stop.check()  # the wait may have been long
-            yield
+    def _slots(self, origin: Origin) -> threading.BoundedSemaphore:
+        """The places among the connections to a host."""
+        slots = self._hosts.get(origin)
+        if slots is None:
+            with self._lock:
+                slots = self._hosts.setdefault(origin, threading.BoundedSemaphore(self._network.connections_per_host))
+        return slots
 
-    @contextlib.contextmanager
-    def _wire(self) -> Iterator[Wire]:
+    def _take_wire(self) -> Wire:
         try:
-            wire = self._idle.pop()
+            return self._idle.pop()
         except IndexError:
-            wire = self._open()
-        try:
-            yield wire
-        finally:
-            self._idle.append(wire)
-
-    def _open(self) -> Wire:
-        piece_bytes = self._rate.share(self._network.connections) if self._rate is not None else None
-        return open_wire(self._ssl, timeout_seconds=self._network.timeout_seconds, piece_bytes=piece_bytes)
+            return self._open()
 
     def _request(
         self, wire: Wire, method: str, url: str, headers: Mapping[str, str], credential: tuple[str, str] | None
-    ) -> httpx.Response:
+    ) -> Reply:
         """The head of the answer; the body is read from it."""
         own = {"User-Agent": self._user_agent, "Accept": "*/*", "Accept-Encoding": "gzip", **headers}
         if credential is not None:
             own["Authorization"] = "Basic " + b64encode(":".join(credential).encode()).decode("ascii")
-        with _translated(url, self._stop, UnansweredError):
+        try:
             return wire.send(method, url, own)
+        except WireError as error:
+            raise _translate(error, url, self._stop, UnansweredError) from None
 
-    @contextlib.contextmanager
-    def _send(self, wire: Wire, method: str, url: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
+    def _send(self, wire: Wire, method: str, url: str, origin: Origin, headers: Mapping[str, str]) -> Reply:
         credential = self._credentials.find(url)
-        origin = _read_origin(url)
         with self._reachability.attempt(origin, url):
-            response = self._request(wire, method, url, headers, credential)
+            reply = self._request(wire, method, url, headers, credential)
             self._reachability.answered(origin)
-        if response.status_code == 401 and credential is None:
+        if reply.status == 401 and credential is None:
             credential = self._credentials.ask_keyring(url)
             if credential is not None:
-                response.close()
-                response = self._request(wire, method, url, headers, credential)
-        try:
-            yield response
-        finally:
-            with contextlib.suppress(httpx.HTTPError):
-                response.close()
-
-
-def _read_host(url: str) -> str:
-    """The host as TLS names it: in ASCII, by IDNA; empty where it is none, to which no request goes."""
-    try:
-        return httpx.URL(url).raw_host.decode("ascii")
-    except httpx.InvalidURL:
-        return ""
+                reply.close()
+                reply = self._request(wire, method, url, headers, credential)
+        return reply
 
 
 def _read_origin(url: str) -> Origin:
@@ -314,9 +314,9 @@ def _read_origin(url: str) -> Origin:
         raise RequestError(url, "not a URL") from None
 
 
-def _follow(response: httpx.Response, url: str) -> str:
+def _follow(reply: Reply, url: str) -> str:
     """The redirect's target, if it is one that may be followed."""
-    location: str = response.headers.get("location", "")
+    location = reply.headers.get("location", "")
     try:
         target = urljoin(url, location)
         scheme, host = urlsplit(target).scheme, urlsplit(target).hostname
@@ -329,12 +329,12 @@ def _follow(response: httpx.Response, url: str) -> str:
     return target
 
 
-def _check_status(response: httpx.Response, url: str) -> None:
-    status = response.status_code
+def _check_status(reply: Reply, url: str) -> None:
+    status = reply.status
     if 200 <= status < 300 or status in (304, 416):
         return
     if status in _TRANSIENT:
-        wait = _read_retry_after(response.headers)
+        wait = _read_retry_after(reply.headers)
         if wait is not None and wait > _MAX_WAIT_SECONDS:
             problem = f"HTTP {status}: the server asks to wait for {wait:.0f} s; the next run tries again"
             raise RequestError(url, problem, status=status)
@@ -359,35 +359,21 @@ def _read_retry_after(headers: Mapping[str, str]) -> float | None:
     return max((moment - datetime.now(UTC)).total_seconds(), 0.0)
 
 
-_backoff = tenacity.wait_random_exponential(multiplier=0.5, max=30)
-
-
-def _wait(state: tenacity.RetryCallState) -> float:
+def _wait(state: RetryCallState, jitter: float) -> float:
     """What the server asked for, and some jitter so that not all come back at once; else a growing random time."""
     error = state.outcome.exception() if state.outcome else None
     asked = error.retry_after_seconds if isinstance(error, TransientRequestError) else None
-    jitter = float(_backoff(state))
     return jitter if asked is None else asked + min(jitter, 1.0)
 
 
-@contextlib.contextmanager
-def _translated(url: str, stop: Stop, transient: type[RequestError] = TransientRequestError) -> Iterator[None]:
-    """httpx's errors as ours; what may heal as ``transient``. What ``stop`` ended is nobody's error."""
-    try:
-        yield
-    except _PERMANENT_ERRORS as error:
-        raise RequestError(url, _describe(error)) from None
-    except httpx.HTTPError as error:
-        if _has_cause(error, ssl.SSLCertVerificationError):
-            raise RequestError(url, f"the server's certificate is not trusted: {_describe(error)}") from None
-        stop.check()
-        raise transient(url, _describe(error)) from None
-
-
-def _describe(error: Exception) -> str:
-    """The error in words; some of httpx's have none."""
-    kind = type(error).__name__
-    return f"{kind}: {error}" if str(error) else kind
+def _translate(error: WireError, url: str, stop: Stop, transient: type[RequestError]) -> RequestError:
+    """``error`` as ours; what may heal as ``transient``. What ``stop`` ended is nobody's error."""
+    if error.is_permanent:
+        return RequestError(url, str(error))
+    if _has_cause(error, ssl.SSLCertVerificationError):
+        return RequestError(url, f"the server's certificate is not trusted: {error}")
+    stop.check()
+    return transient(url, str(error))
 
 
 def _has_cause(error: BaseException, kind: type[BaseException]) -> bool:

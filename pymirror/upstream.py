@@ -13,7 +13,6 @@ from typing import TypeVar
 import msgspec
 from packaging.utils import NormalizedName, canonicalize_name
 
-from pymirror.distribution import parse_filename
 from pymirror.errors import EmptyPageError, PageError, RequestError, TransientRequestError, UnsafeNameError
 from pymirror.layout import check_project
 from pymirror.progress import Progress
@@ -299,9 +298,10 @@ def fill_sizes(detail: ProjectDetail, sizes: Mapping[tuple[str, Hashes], int | N
 def _normalize(text: str) -> str | None:
     """A listed project; what is no project name names nothing that could be asked for."""
     try:
-        return check_project(canonicalize_name(text))
+        name = check_project(canonicalize_name(text))
     except UnsafeNameError:
         return None
+    return text if text == name else name  # most are written so: then there is one text of it in memory, not two
 
 
 def _check_detail(detail: ProjectDetail, url: str, project: NormalizedName) -> None:
@@ -312,6 +312,8 @@ def _check_detail(detail: ProjectDetail, url: str, project: NormalizedName) -> N
         return
     if not detail.files:
         raise EmptyPageError(url, "the page lists no file; an empty answer is not taken for an empty project")
+    from pymirror.distribution import parse_filename  # late, since most pages are as they were
+
     names = (parse_filename(file.filename, project) for file in detail.files)
     if not any(name is not None and name.project == project for name in names):
         raise PageError(url, f"no file on the page is one of {project}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import select
 import signal
 import socket
 import threading
@@ -192,8 +193,9 @@ class Alarm:
         if not self._is_told:
             for descriptor, text in ((1, words.out), (2, words.err)):
                 try:
-                    os.write(descriptor, text)
-                except OSError:  # nobody reads it, or it is closed
+                    if select.select([], [descriptor], [], 0)[1]:  # not where a pipe is full, which nobody reads
+                        os.write(descriptor, text)
+                except (OSError, ValueError):  # its reader is gone, or it is closed
                     continue
         os._exit(words.exit_code)
 

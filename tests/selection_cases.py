@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from pymirror.selection import Reason, Selection, Wants, select
+from pymirror.selection.model import Reason, Selection, Wants
+from pymirror.selection.select import select
 from pymirror.simple.model import File, ProjectDetail
 from pymirror.spec.model import (
     FileRule,

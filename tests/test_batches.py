@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pymirror.commands.sync import BATCH_PROJECTS
+from pymirror.limits import BATCH_PROJECTS
 from tests.archives import make_sdist, make_wheel
 from tests.conftest import Mirror
 from tests.index import Answer, Gate, LocalIndex
@@ -168,6 +168,29 @@ def test_the_report_is_that_of_a_run_without_memory_when_some_projects_changed(
     assert report["reused"] == report["files"] - len(new)
 
 
+def test_plan_foretells_all_batches_when_some_projects_changed(upstream: LocalIndex, copied: Mirror) -> None:
+    new, gone = at(1, 2), at(3)
+    for name in new:
+        upstream.add(sdist(name, "4.0"))
+    upstream.entries = [entry for entry in upstream.entries if entry.project not in gone]
+
+    planned = copied.run("plan", "--json", "--files").json
+    done = copied.sync("--json").json
+
+    changes = {change["project"]: change for change in planned["projects"]}
+    assert list(changes) == NAMES
+    assert [name for name in NAMES if changes[name]["added"]] == sorted(new)
+    assert [name for name in NAMES if changes[name]["removed"]] == sorted(gone)
+    assert sum(change["kept"] for change in changes.values()) == done["files"] - len(new)
+    assert (planned["downloads"], planned["download-size"]) == (done["downloaded"], done["downloaded-size"])
+    same = ("reused", "excluded", "excluded-size", "waiting", "removals", "failures", "rollbacks")
+    assert {key: planned[key] for key in same} == {key: done[key] for key in same}
+    assert len(planned["waiting"]) == len(WAITING)
+    assert planned["refusals"] == []
+    assert [file["project"] for file in planned["files"]] == sorted(file["project"] for file in planned["files"])
+    assert {file["project"] for file in planned["files"] if file["action"] == "add"} == set(new)
+
+
 # ── failures ────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -203,8 +226,10 @@ def test_a_run_is_refused_when_only_all_batches_together_lose_too_much(
     ]
     upstream.add(sdist(NAMES[-1], "4.0"))
 
+    planned = copied.run("plan", code=4)
     run = copied.sync(code=4)
 
+    assert f"sync would stop: refused: {len(gone)} of the {len(NAMES) + len(DOUBLE)} published files" in planned.out
     assert f"{len(gone)} of the {len(NAMES) + len(DOUBLE)} published files" in run.err
     assert pages(copied) == before
     if what == "projects":

@@ -309,6 +309,72 @@ def test_a_pipe_gets_neither_bar_nor_colour(index: LocalIndex, mirror: Mirror) -
         assert "\r" not in run.out + run.err
 
 
+def test_a_pipe_gets_colour_when_it_is_asked_for(index: LocalIndex, mirror: Mirror) -> None:
+    del mirror.environ["NO_COLOR"]
+    mirror.environ |= {"TERM": "xterm-256color", "FORCE_COLOR": "1"}
+    index.add(make_sdist("demo", "1.0"))
+    mirror.write_spec(index, "projects: [demo, missing]")
+
+    assert COLOUR.search(mirror.sync(code=1).err)
+
+
+# ── the start ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _list_read(mirror: Mirror, *arguments: str) -> set[str]:
+    """The packages, and the modules of ours, that ``pymirror ARGUMENTS`` reads; most of its time goes there."""
+    unmeasured = {name: value for name, value in mirror.environ.items() if not name.startswith("COV")}
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "pymirror", *arguments],
+        cwd=mirror.folder,
+        env=unmeasured,  # coverage would read modules of its own
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    names = re.findall(r"^import time: .*\| +([\w.]+)$", done.stderr, re.MULTILINE)
+    return {name if name.startswith("pymirror.") else name.partition(".")[0] for name in names}
+
+
+def test_a_refresh_reads_little_when_nothing_is_new(published: Mirror) -> None:
+    read = _list_read(published, "sync")
+
+    assert {"click", "msgspec", "packaging", "yaml", "http", "pymirror.wire.direct"} <= read
+    assert read & {"httpx", "rich", "tenacity", "truststore", "unearth", "resolvelib", "asyncio", "selectolax"} == set()
+    late = {"default_index", "metadata_source", "roots", "selection.select", "simple.parse_html", "wire.proxied"}
+    assert read & {f"pymirror.{name}" for name in late} == set()
+
+
+def test_help_reads_no_more_than_it_says(mirror: Mirror) -> None:
+    read = _list_read(mirror, "--help")
+
+    assert {"click", "pymirror.cli"} <= read
+    assert read & {"msgspec", "packaging", "yaml", "http", "email", "hashlib", "ssl", "pymirror.commands"} == set()
+
+
+def test_a_name_is_told_when_the_locale_cannot_write_it(environ: dict[str, str]) -> None:
+    program = """
+from pymirror.running import guard
+
+def start(terminal, stop):
+    terminal.tell("caf\u00e9")
+    return 0
+
+guard(start, quiet=False, verbose=False, as_json=False)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environ | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "caf\\xe9\n", "")
+
+
 # ── a reader that went away ─────────────────────────────────────────────────────────────────────────
 
 

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args, get_origin
 from urllib.parse import unquote
@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import msgspec
 import pytest
 import yaml
+from msgspec import structs
 
 from pymirror.cli import cli
 from pymirror.environment import make_environment
@@ -310,7 +311,7 @@ def test_defaults_are_the_defaults(block: Block) -> None:
     shown, default = _load(block.text), _load("")
 
     assert shown.network == default.network
-    assert replace(shown.filters, origins=()) == replace(default.filters, origins=())
+    assert structs.replace(shown.filters, origins=()) == structs.replace(default.filters, origins=())
     assert (shown.max_removal, shown.allow_http) == (default.max_removal, default.allow_http)
     assert shown.site.file_mode in (None, FILE_MODE)
     assert shown.site.folder_mode in (None, FOLDER_MODE)

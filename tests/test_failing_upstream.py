@@ -117,6 +117,10 @@ PAGE_FAULTS = {
     "chunks-that-break": Fault(
         lambda body, _: wire(f"HTTP/1.1 200 OK\n{TYPE}\nTransfer-Encoding: chunked", b"ffff\r\n" + body), CUT
     ),
+    "more-than-gzip": Fault(
+        lambda body, _: Answer(200, gzip.compress(body) + b"more", SAYS | {"Content-Encoding": "gzip"}),
+        "more behind the end of the packed answer",
+    ),
     "not-gzip": Fault(lambda body, _: Answer(200, body, SAYS | {"Content-Encoding": "gzip"}), "cannot be unpacked"),
     "brotli": Fault(lambda body, _: Answer(200, body, SAYS | {"Content-Encoding": "br"}), "was not asked for", 1),
     "stall-before-head": Fault(lambda _, __: stall(b""), "Timeout"),

@@ -10,11 +10,13 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from pymirror.environment import make_environment
-from pymirror.selection import Reason, Selection, Wants, is_moot
+from pymirror.selection.model import Reason, Selection, Wants
+from pymirror.selection.wants import is_moot
 from pymirror.simple.model import File
 from pymirror.spec.model import (
     Cutoff,
@@ -67,7 +69,7 @@ def key(name: str, line: int = 50) -> Origin:
 def filters(**values: object) -> Filters:
     """Filters whose keys stand on line 50 of the spec."""
     names = [name.replace("_", "-") for name in values]
-    return replace(Filters(), **values, origins=tuple((name, key(name)) for name in names))  # type: ignore[arg-type]
+    return structs.replace(Filters(), **values, origins=tuple((name, key(name)) for name in names))
 
 
 def tagged(version: str, tags: str, **said: object) -> File:
@@ -77,7 +79,7 @@ def tagged(version: str, tags: str, **said: object) -> File:
 def locked(*files: File, marker: str | None = None, line: int = 1, **said: object) -> Pin:
     """A pin of version 1.0 that names ``files`` with their hashes."""
     named = tuple(LockedFile(filename=file.filename, hashes=frozenset(file.hashes)) for file in files)
-    return replace(pin("==1.0", line=line), files=named, marker=marker, **said)  # type: ignore[arg-type]
+    return structs.replace(pin("==1.0", line=line), files=named, marker=marker, **said)
 
 
 def single(pattern: str, line: int = 3) -> FileRule:
@@ -665,7 +667,8 @@ def test_the_selection_is_the_same_when_files_and_rules_come_in_another_order(
     random: Random,
 ) -> None:
     everything = [
-        replace(item, origin=replace(item.origin, line=line)) for line, item in enumerate([*wanted, *excludes], start=1)
+        structs.replace(item, origin=replace(item.origin, line=line))
+        for line, item in enumerate([*wanted, *excludes], start=1)
     ]
     before = run(make_wants(*everything, filters=common, on_upstream_removal=policy), *files, published=published)
     for each in (files, published, everything):
@@ -698,7 +701,7 @@ def test_fewer_latest_releases_are_a_subset_when_more_would_be_kept(
     files: list[File], common: Filters, count: int, per: ReleaseLine | None, excludes: list[ReleaseRule]
 ) -> None:
     def kept(number: int) -> set[str]:
-        own = replace(common, keep_latest=KeepLatest(count=number, per=per))
+        own = structs.replace(common, keep_latest=KeepLatest(count=number, per=per))
         return set(chosen(make_wants(rule(filters=own), *excludes), *files))
 
     assert kept(count) <= kept(count + 1)
@@ -710,10 +713,10 @@ def test_each_environment_has_its_newest_when_one_release_is_kept(files: list[Fi
     """What a filter without a count would offer an environment at best, it is still offered."""
     if common.environments is None:
         return
-    everything = replace(common, keep_latest=None)
-    counted = replace(common, keep_latest=KeepLatest(count=1))
+    everything = structs.replace(common, keep_latest=None)
+    counted = structs.replace(common, keep_latest=KeepLatest(count=1))
     for environment in common.environments:
-        only = replace(everything, environments=(environment,))
+        only = structs.replace(everything, environments=(environment,))
         offered = run(make_wants(rule(filters=only)), *files).chosen
         kept = {item.file.filename for item in run(make_wants(rule(filters=counted)), *files).chosen}
         if offered and common.sdists is SdistPolicy.ALL:
@@ -817,7 +820,7 @@ def test_both_entries_are_judged_when_two_stand_on_one_line() -> None:
 
 
 def test_entries_are_told_in_order_when_one_has_no_line() -> None:
-    lost = replace(pin("==1.0"), origin=Origin(file="demo.lock", line=None, text="demo==1.0"))
+    lost = structs.replace(pin("==1.0"), origin=Origin(file="demo.lock", line=None, text="demo==1.0"))
     (item,) = run(make_wants(pin("==1.0", line=5), lost), wheel("1.0")).chosen
     assert [str(origin) for origin in item.origins] == ["demo.lock", "demo.lock:5"]
 

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -105,8 +104,8 @@ def test_sync_refuses_when_a_folder_of_that_name_came_before_flat_did(index: Loc
 class KilledAfterThePages(LocalStorage):
     """The pages for installers are in place, and then the process is gone."""
 
-    def write(self, name: str, data: bytes | Iterable[bytes], *, newer_than: str | None = None) -> Stat:
-        stat = super().write(name, data, newer_than=newer_than)
+    def adopt(self, temporary: Path, name: str) -> Stat:
+        stat = super().adopt(temporary, name)
         if name == LINKS_PAGE:
             raise KeyboardInterrupt
         return stat

@@ -195,7 +195,7 @@ def test_a_signal_ends_the_run_when_it_comes_in_the_middle_of_an_import(
     index: LocalIndex, published: Mirror, tmp_path: Path
 ) -> None:
     """CPython makes a RuntimeError of what is raised while a class is made."""
-    (tmp_path / "tenacity.py").write_text(
+    (tmp_path / "filelock.py").write_text(
         "import os, signal\n"
         "class Late:\n"
         "    def __set_name__(self, owner, name):\n"

@@ -97,6 +97,7 @@ def render_rows(*rows: FrontRow, site: Site | None = None, newest_upload: dateti
     parts = render_front(
         rows,
         site=site or Site(),
+        projects=len(rows),
         files=sum(row.files for row in rows),
         size=sum(row.size for row in rows),
         newest_upload=newest_upload,

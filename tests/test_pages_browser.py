@@ -118,7 +118,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tree]:
 
 def _write_front(path: Path, rows: list[FrontRow]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    parts = render_front(rows, site=Site(), files=len(rows), size=len(rows) * 1000, newest_upload=NOON)
+    parts = render_front(
+        rows, site=Site(), projects=len(rows), files=len(rows), size=len(rows) * 1000, newest_upload=NOON
+    )
     path.write_bytes(b"".join(parts))
 
 

@@ -272,3 +272,18 @@ def test_only_the_pages_of_a_project_are_made_again_when_it_alone_changed(
     pages = {name for name in changed if not name.startswith((".pymirror/", "packages/"))}
     demo = {"simple/demo/index.html", "simple/demo/index.v1_json"}
     assert pages == {*demo, "links.html", "links.html.gz"}
+
+
+def test_nothing_is_left_beside_the_staged_pages_when_a_page_is_mended(index: LocalIndex, mirror: Mirror) -> None:
+    for number in range(150):  # so that links.html has a packed copy
+        index.add(make_sdist("demo", f"{number}.0"))
+    mirror.write_spec(index, "projects: [demo]\nlegacy-json: false\npages: false")
+    mirror.sync()
+    assert (mirror.tree / "links.html.gz").is_file()
+    (mirror.tree / "simple/demo/index.html").write_text("damage")
+
+    mirror.sync()
+
+    staged = mirror.tree / ".pymirror/staged"
+    assert not staged.exists() or list(staged.iterdir()) == []
+    assert (mirror.tree / "links.html.gz").stat().st_nlink == 1

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pymirror.limits import BATCH_PROJECTS
 from tests.archives import make_wheel
 from tests.conftest import Mirror
 from tests.index import JSON_TYPE, Answer, Handler, LocalIndex
@@ -127,6 +128,28 @@ def test_it_is_told_of_the_whole_when_several_projects_went_back(index: LocalInd
     assert "warning: the list of projects went back in time at local: projects: 2 after 3" in run.err
     assert "warning: local: 2 projects are older than when they were last read" in run.err
     assert "went back" not in mirror.sync("-q").err
+
+
+def test_it_is_told_of_again_when_the_run_that_saw_it_was_refused(index: LocalIndex, mirror: Mirror) -> None:
+    """And when one was that came to the project before it was refused for others."""
+    names = [f"p{number:03}" for number in range(BATCH_PROJECTS + 1)]
+    for name in names:
+        _add(index, "1.0", MAY, name)
+    for name in (names[0], names[-1]):
+        for number in range(2, 2 + len(names)):
+            _add(index, f"{number}.0", JUNE, name)
+    mirror.write_spec(index, "legacy-json: false\npages: false\nprojects: ['p*']")
+    mirror.sync()
+    # Of the first batch too little goes to be refused; of the last one too much.
+    index.remove(f"{names[0]}-2.0-py3-none-any.whl")
+    index.entries = [entry for entry in index.entries if entry.project != names[-1] or "-1.0-" in entry.filename]
+
+    refused = [mirror.sync(code=4).err for _ in range(2)]
+    run = mirror.sync("--allow-shrink", "--json")
+
+    assert all("refused" in err for err in refused)
+    assert [each["project"] for each in run.json["rollbacks"]] == [names[0], names[-1]]
+    assert mirror.sync("--json").json["rollbacks"] == []  # it is told when it has happened
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
@@ -15,8 +16,11 @@ from packaging.version import Version
 from pymirror.closure import Edge, Option, Options, Outcome, Pick, Root, Solution, Unsolved
 from pymirror.environment import Environment, make_environment
 from pymirror.roots import explain_project, find_root_releases, gather_needs, list_roots
-from pymirror.selection import Chosen, Demands, Need, Selection, Wants, read_offered, select
+from pymirror.selection.candidates import read_offered
+from pymirror.selection.model import Chosen, Need, Selection, Wants
 from pymirror.selection.needs import Choices
+from pymirror.selection.select import select
+from pymirror.selection.wants import Demands
 from pymirror.simple.model import File, ProjectDetail
 from pymirror.snapshot import Needed, SnapshotFile, SnapshotProject
 from pymirror.spec.model import (
@@ -165,7 +169,7 @@ def make_rule(specifier: str = "", **more: object) -> ProjectRule:
     settings: dict[str, object] = {"environments": (LINUX,), "dependencies": DependencyPolicy.NEWEST}
     extras = more.pop("extras", frozenset())
     made = rule(specifier, filters=Filters(**{**settings, **more}))  # type: ignore[arg-type]
-    return replace(made, extras=extras)  # type: ignore[arg-type]
+    return structs.replace(made, extras=extras)
 
 
 def make_spec(*rules: ProjectRule, groups: tuple[Group, ...] = ()) -> Spec:
@@ -222,7 +226,7 @@ def test_a_release_is_no_root_when_no_installer_takes_its_files() -> None:
 def test_a_group_is_one_root_for_each_environment_with_what_its_markers_allow() -> None:
     filters = Filters(environments=(LINUX, WINDOWS))
     rules = (
-        replace(rule(">=1", filters=filters, pattern="one"), extras=frozenset({"x"})),
+        structs.replace(rule(">=1", filters=filters, pattern="one"), extras=frozenset({"x"})),
         rule("<2", filters=filters, pattern="two", marker='sys_platform == "win32"'),
     )
     found = list_roots(make_spec(groups=(Group(name="web", rules=rules, origin=HERE),)), [])
@@ -233,7 +237,7 @@ def test_a_group_is_one_root_for_each_environment_with_what_its_markers_allow() 
 
 
 def test_find_root_releases_gives_nothing_when_no_environment_meets_the_marker() -> None:
-    made = replace(make_rule(), marker='sys_platform == "win32"')
+    made = structs.replace(make_rule(), marker='sys_platform == "win32"')
     kept = [each for each in chosen(make_wants(rule()), wheel("1.0")).chosen if isinstance(each, Chosen)]
     assert list(find_root_releases(made, kept)) == []
 

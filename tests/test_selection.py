@@ -10,10 +10,12 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from packaging.version import Version
 
 from pymirror.plan import plan_projects
-from pymirror.selection import Excluded, Reason, Selection, Wants, list_reasons, wants_of
+from pymirror.selection.model import Excluded, Reason, Selection, Wants
+from pymirror.selection.wants import list_reasons, wants_of
 from pymirror.simple.model import File
 from pymirror.snapshot import EMPTY
 from pymirror.spec.load import load_spec
@@ -435,7 +437,7 @@ _EXCLUDES = st.lists(st.builds(exclude, _SPECIFIERS), max_size=3)
 
 def _numbered(wanted: Sequence[ProjectRule | Pin | ReleaseRule]) -> list[ProjectRule | Pin | ReleaseRule]:
     """``wanted``, each on a line of its own."""
-    return [replace(item, origin=replace(item.origin, line=line)) for line, item in enumerate(wanted, start=1)]
+    return [structs.replace(item, origin=replace(item.origin, line=line)) for line, item in enumerate(wanted, start=1)]
 
 
 def _unordered(selection: Selection) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -19,6 +20,7 @@ from tests.test_batches import make_environ
 from tests.test_provenance import make_provenance
 
 RECORD = ".pymirror/state/settled.msgpack"
+POOL_RECORD = ".pymirror/state/pool.jsonl"
 NOW = 1_720_000_000  # 2024-07-03
 DAY = 24 * 60 * 60
 WRITTEN = ("pages-written", "downloaded", "downloaded-size", "added", "removed", "changed", "reused", "rollbacks")
@@ -168,6 +170,49 @@ def test_a_pool_file_is_fetched_again_when_it_is_not_as_it_was(
     assert report["downloaded"] == 1
     assert copied.published() == base[0].published()
     assert copied.find("lib-2.0.tar.gz").read_bytes() == find_entry(upstream, "lib-2.0.tar.gz").data
+
+
+def verify(mirror: Mirror) -> None:
+    mirror.run("verify", code=5)
+
+
+def lose_pool_record(mirror: Mirror) -> None:
+    (mirror.tree / POOL_RECORD).unlink()
+
+
+def spoil_pool_record(mirror: Mirror) -> None:
+    (mirror.tree / POOL_RECORD).write_bytes(b"garbage")
+
+
+@pytest.mark.parametrize("find", [verify, lose_pool_record, spoil_pool_record])
+def test_a_pool_file_is_fetched_again_when_other_bytes_with_its_size_and_time_are_found(
+    base: tuple[Mirror, dict[str, Any]], upstream: LocalIndex, copied: Mirror, find: Callable[[Mirror], None]
+) -> None:
+    path = copied.find("lib-2.0.tar.gz")
+    stat = path.stat()
+    touch(copied, "lib-2.0.tar.gz")
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert copied.sync("--json").json["downloaded"] == 0  # which nobody can know
+    find(copied)
+
+    assert copied.sync("--json").json["downloaded"] == 1
+
+    assert copied.published() == base[0].published()
+    assert copied.find("lib-2.0.tar.gz").read_bytes() == find_entry(upstream, "lib-2.0.tar.gz").data
+
+
+@pytest.mark.parametrize("spoil", [delete, damage, touch])
+def test_a_pool_file_is_fetched_again_when_the_record_is_one_that_vouches_for_no_file(
+    upstream: LocalIndex, copied: Mirror, spoil: Callable[[Mirror, str], None]
+) -> None:
+    path = copied.tree / RECORD
+    path.write_bytes(msgspec.msgpack.encode(msgspec.msgpack.decode(path.read_bytes())[:6]))
+    before = copied.content()
+    copied.sync()
+    assert copied.content() == before
+    spoil(copied, "lib-2.0.tar.gz")
+
+    assert copied.sync("--json").json["downloaded"] == 1
 
 
 @pytest.mark.parametrize(("spoil", "suffix"), [(delete, ".metadata"), (damage, ".metadata"), (delete, ".provenance")])
@@ -341,6 +386,22 @@ def test_a_withdrawn_file_is_told_of_once_when_the_spec_drops_it(upstream: Local
 
     for removals in (1, 0, 0):
         assert len(copied.sync("--json").json["removals"]) == removals
+
+
+def test_a_withdrawn_file_is_counted_once_when_another_reason_leaves_it_out(index: LocalIndex, mirror: Mirror) -> None:
+    """Upstream lists it no more, and the spec wants no prereleases any more: only that run knows of it."""
+    index.add(make_sdist("demo", "1.0"))
+    index.add(make_sdist("demo", "2.0rc1"))
+    mirror.write_spec(index, "on-upstream-removal: keep\nprereleases: true\nprojects: [demo]")
+    mirror.sync()
+    index.remove("demo-2.0rc1.tar.gz")
+    mirror.write_spec(index, "on-upstream-removal: keep\nprereleases: false\nprojects: [demo]")
+
+    reports = [mirror.sync("--json", "--allow-shrink").json for _ in range(3)]
+
+    assert [report["excluded"] for report in reports] == [{"prerelease": 1}, {}, {}]
+    assert [report["files"] for report in reports] == [1, 1, 1]
+    assert reports[2]["pages-written"] == 0
 
 
 def test_a_quarantined_project_is_told_of_in_each_run_when_its_page_says_so(

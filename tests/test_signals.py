@@ -110,6 +110,21 @@ def test_last_words_are_lost_alone_when_nobody_reads_them(environ: dict[str, str
         assert process.wait(timeout=20) == 143
 
 
+def test_last_words_are_lost_alone_when_their_pipe_is_full(environ: dict[str, str]) -> None:
+    filling = """
+    threading.Timer(1, signal.raise_signal, [signal.SIGTERM]).start()
+    while True:
+        sys.stderr.write("x" * 4096)  # which nobody reads
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM.format(body=filling.strip())], env=environ, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            assert process.wait(timeout=20) == 143
+        finally:
+            process.kill()
+
+
 def test_no_signal_ends_the_process_when_the_run_was_over(environ: dict[str, str]) -> None:
     program = """
 import os, signal, time

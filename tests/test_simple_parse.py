@@ -770,3 +770,9 @@ def test_a_large_page_is_looked_at_at_once_when_it_is_made_of_one_sign(piece: by
     body = b"<html>" + piece * (8_000_000 // len(piece)) + b"x" * 5000
 
     find_cut(body, content_type="text/html", is_delimited=True)
+
+
+def test_a_page_is_refused_when_its_content_type_is_very_long() -> None:
+    """The library's time for one grows with the square of its length."""
+    with pytest.raises(PageError, match="content type"):
+        parse_html("<html></html>", content_type="text/html; x=" + '"' + ";" * 1_000_000)

@@ -26,7 +26,7 @@ from pymirror.plan import (
     make_snapshot,
     plan_projects,
 )
-from pymirror.selection import Chosen, Selection, Unmet
+from pymirror.selection.model import Chosen, Selection, Unmet
 from pymirror.simple.model import File
 from pymirror.snapshot import (
     EMPTY,

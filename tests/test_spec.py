@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
 import yaml
+from msgspec import structs
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
@@ -427,7 +427,7 @@ def test_a_long_entry_overrides_the_top_level_keys_when_it_has_its_own(full: Spe
     rule = rule_of(full, "num-py")
     assert rule.specifier == SpecifierSet(">=1.26")
     assert rule.files == ("*-manylinux*_x86_64.whl", "*.tar.gz")
-    assert replace(rule.filters, origins=()) == Filters(
+    assert structs.replace(rule.filters, origins=()) == Filters(
         environments=(make_environment("3.10", "macos", "pypy"),),
         package_types=frozenset({PackageType.BDIST_WHEEL}),
         sdists=SdistPolicy.ALL,
@@ -452,7 +452,7 @@ def test_a_glob_is_a_rule_over_normalized_names_when_it_is_a_project(full: Spec)
 
 
 def test_the_top_level_filters_are_read_when_given(full: Spec) -> None:
-    assert replace(full.filters, origins=()) == Filters(
+    assert structs.replace(full.filters, origins=()) == Filters(
         environments=tuple(
             make_environment(python, platform) for python in ("3.12", "3.13t") for platform in ("linux", "win_amd64")
         ),

@@ -16,8 +16,9 @@ import pytest
 
 from pymirror.commands.ports import Ports
 from pymirror.commands.report import SyncReport, Unfinished
-from pymirror.commands.sync import BATCH_PROJECTS, sync
+from pymirror.commands.sync import sync
 from pymirror.errors import ExitCode, InterruptedRunError, OutOfTimeError
+from pymirror.limits import BATCH_PROJECTS
 from pymirror.progress import NoProgress
 from pymirror.spec.load import load_spec
 from pymirror.storage.local import LocalStorage

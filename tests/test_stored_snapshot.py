@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pymirror.errors import StorageError, UnsafeNameError
+from pymirror.history import History
 from pymirror.layout import project_pages
 from pymirror.snapshot import (
     EMPTY,
@@ -285,6 +286,30 @@ def test_no_file_is_touched_outside_the_tree_when_the_record_is_forged(index: Lo
 
         assert {path.name for path in mirror.folder.iterdir()} == {"mirror", "mirror.yaml"}
         assert mirror.published() == published
+
+
+def test_the_snapshot_of_the_first_run_is_used_when_that_was_cut_short_after_its_pages(
+    index: LocalIndex, mirror: Mirror
+) -> None:
+    """The pages say the same, but would all be in memory; where they say anything else, they count."""
+    index.add(make_sdist("demo", "1.0"))
+    index.add(make_sdist("other", "1.0"))
+    mirror.write_spec(index, "projects: [demo, other]")
+    mirror.sync()
+    history = History(LocalStorage(mirror.tree))
+    published = history.current()
+    (mirror.tree / ".pymirror" / "snapshots" / "current").unlink()
+
+    cut_short = history.current()
+
+    assert published is not None
+    assert cut_short is not None
+    assert isinstance(cut_short.projects, StoredProjects)
+    assert is_same_snapshot(cut_short, published)
+    (mirror.tree / "simple" / "demo" / "index.v1_json").unlink()
+    damaged = history.current()
+    assert damaged is not None
+    assert list_names(damaged) == ["other"]
 
 
 def test_the_pages_are_read_when_a_record_without_a_project_was_removed(index: LocalIndex, mirror: Mirror) -> None:

@@ -249,6 +249,24 @@ def test_a_file_is_told_of_when_it_cannot_be_used(
     assert secure.requests() == []
 
 
+@pytest.mark.parametrize(("upstream", "network"), [(", ca-file: none.pem", ""), ("", ", ca-file: none.pem")])
+def test_a_file_is_told_of_when_only_a_redirect_could_need_it(
+    index: LocalIndex, mirror: Mirror, upstream: str, network: str
+) -> None:
+    _write(mirror, index, upstream=upstream, network=network)
+
+    assert "ca-file: none.pem: No such file" in mirror.sync(code=2).err
+    assert index.requests() == []
+
+
+def test_a_variable_is_told_of_when_its_file_cannot_be_used(index: LocalIndex, mirror: Mirror) -> None:
+    _write(mirror, index)
+    mirror.environ["SSL_CERT_FILE"] = "none.pem"
+
+    assert "SSL_CERT_FILE or SSL_CERT_DIR cannot be used" in mirror.sync(code=2).err
+    assert index.requests() == []
+
+
 def test_verify_needs_no_certificate_when_it_asks_nobody(
     secure: LocalIndex, mirror: Mirror, certificates: Certificates
 ) -> None:

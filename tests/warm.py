@@ -275,7 +275,8 @@ def _main(ending: _Ending) -> None:
         if module.name not in ("pymirror.__main__", "pymirror.description_worker"):
             with contextlib.suppress(Exception):  # where one cannot be read, the run that needs it says so
                 importlib.import_module(module.name)
-    importlib.import_module("httpcore")  # which httpx reads with the first client, in every run
+    for name in ("httpcore", "tenacity"):  # which are read late: with a proxy, and with the first retry
+        importlib.import_module(name)
     if passed:
         passed.begin()
     gc.collect()

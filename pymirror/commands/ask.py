@@ -13,9 +13,7 @@ from packaging.utils import NormalizedName
 
 from pymirror.commands.ports import Ports
 from pymirror.commands.report import Rollback
-from pymirror.commands.rollback import find_list_rollback
 from pymirror.credentials import Credentials
-from pymirror.default_index import find_default_upstream
 from pymirror.errors import (
     ConfigurationError,
     EmptyPageError,
@@ -207,6 +205,8 @@ class Asking:
 
     @staticmethod
     def _find_rollback(routes: Routes, index: Index, names: CachedList) -> None:
+        from pymirror.commands.rollback import find_list_rollback  # late, since most lists are as they were
+
         found = find_list_rollback(index.upstream.name, names, index.cache.load_list(index.upstream.url))
         if found is not None:
             routes.rollbacks.append(found)
@@ -311,6 +311,8 @@ def open_asking(spec: Spec, ports: Ports, *, stop: Stop | None = None) -> Iterat
 
 
 def _find_default(spec: Spec, ports: Ports) -> Upstream:
+    from pymirror.default_index import find_default_upstream  # late, since most specs name their own
+
     upstream = find_default_upstream(ports.environ)
     if is_open(replace(upstream, allow_http=spec.allow_http)):
         hint = "name one with https, or add `allow-http: true` to the spec where nobody can listen or meddle"

@@ -19,9 +19,10 @@ from pymirror.commands.check_roots import join_some
 from pymirror.environment import Environment, meets_marker
 from pymirror.lockfiles.formats import detect_format
 from pymirror.lockfiles.interface import LockFormat
-from pymirror.selection import Candidate, Reason
+from pymirror.selection.candidates import Candidate
 from pymirror.selection.checks import Locked, check_lock
 from pymirror.selection.fit import Fit
+from pymirror.selection.model import Reason
 from pymirror.spec.model import Origin, Pin, Spec
 from pymirror.tree_facts import HeldFile, Tree, choose_file, why_unfit
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+import msgspec
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName
 
@@ -15,8 +16,8 @@ from pymirror.commands.check_report import RootKind
 from pymirror.environment import Environment
 from pymirror.errors import printable
 from pymirror.roots import find_root_releases
-from pymirror.selection import Chosen
 from pymirror.selection.fit import Fit
+from pymirror.selection.model import Chosen
 from pymirror.spec.model import DependencyPolicy, Filters, Group, Origin, ProjectRule, Spec, matches_any
 from pymirror.tree_facts import HeldFile, Tree, why_unfit
 
@@ -85,7 +86,8 @@ def _list_rule_tasks(
     rule: ProjectRule, project: NormalizedName, tree: Tree, own: Environment | None, *, is_only: bool
 ) -> Iterator[Task]:
     environments = environments_of(rule.filters, own)
-    aimed = replace(rule, filters=replace(rule.filters, environments=environments))
+    filters = msgspec.structs.replace(rule.filters, environments=environments)
+    aimed = msgspec.structs.replace(rule, filters=filters)
     kept = _list_kept(aimed, project, tree)
     found: dict[Environment, list[str]] = {}
     for environment, version in find_root_releases(aimed, kept):

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import NormalizedName
 
-from pymirror.download import Download
 from pymirror.plan import Failure
 
 if TYPE_CHECKING:
     from pymirror.closure.model import Outcome
     from pymirror.commands.sizes import Page
-    from pymirror.selection import Need
+    from pymirror.download import Download
+    from pymirror.selection.model import Need
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

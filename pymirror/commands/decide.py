@@ -17,16 +17,15 @@ from pymirror.commands.ask import Asking, Missed
 from pymirror.commands.closed import Closed, NoDependencies
 from pymirror.commands.ports import DISK_THREADS, Ports
 from pymirror.commands.report import DependencyReport, Rollback, make_dependency_report
-from pymirror.commands.rollback import find_rollback
 from pymirror.commands.sizes import Page, as_file, select_pages
 from pymirror.errors import OutOfTimeError
 from pymirror.history import History
-from pymirror.metadata_source import Obtain
 from pymirror.plan import Failure, Plan, PoolFile, PoolKey, list_published, make_plan, plan_projects
 from pymirror.pool import Pool
-from pymirror.quarantine import Quarantine
-from pymirror.selection import Demands, Reason, Selection, is_moot
-from pymirror.settled import Settled, Verdict
+from pymirror.quarantine import Held, Quarantine
+from pymirror.selection.model import Reason, Selection
+from pymirror.selection.wants import Demands, is_moot
+from pymirror.settled import Settling, Verdict
 from pymirror.simple.model import Hashes, ProjectDetail
 from pymirror.snapshot import EMPTY, Snapshot, SnapshotFile, SnapshotProject
 from pymirror.spec.model import Spec
@@ -35,6 +34,7 @@ from pymirror.upstream import FetchedPage, Index
 
 if TYPE_CHECKING:
     from pymirror.commands.dependencies import Dependencies
+    from pymirror.metadata_source import Obtain
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class Found:
 
     ``notes`` tell of projects that only a pattern wants, and that have nothing. ``others`` are the pages that were read
     for dependencies. ``rollbacks`` are pages that are older than they were. ``unreached`` are projects that there was
-    no time for: they stay as they are.
+    no time for: they stay as they are. ``aside`` is what is in quarantine, of all projects.
     """
 
     pages: list[Page] = field(default_factory=list)
@@ -53,6 +53,7 @@ class Found:
     notes: dict[str, str] = field(default_factory=dict)
     rollbacks: list[Rollback] = field(default_factory=list)
     unreached: set[str] = field(default_factory=set)
+    aside: Sequence[Held] = ()
 
     def learn(self, sizes: Mapping[tuple[str, str], int]) -> None:
         """Puts the sizes of files, by (project, file name), into their pages."""
@@ -178,7 +179,7 @@ def conclude(
         )
     )
     found.rollbacks = list(dict.fromkeys([*found.rollbacks, *went_back]))
-    aside = ((held.project, held.file) for held in Quarantine(ports.storage).load() if not held.is_over(ports.now))
+    aside = ((held.project, held.file) for held in found.aside if not held.is_over(ports.now))
     unread = [*found.failures, *_list_unread(found, dependencies)]
     projects, failures = plan_projects(selections, unread, previous, spec.excludes, aside, found.unreached)
     wanted = (file for project in projects for file in project.files)
@@ -252,22 +253,6 @@ class Batch:
     settled: tuple[tuple[SnapshotProject, Verdict], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settling:
-    """What tells whether a project is settled: what was decided, and whether its files are there."""
-
-    settled: Settled
-    pool: Pool
-    aside: frozenset[str]
-
-    def find(self, published: SnapshotProject | None, page: FetchedPage) -> Verdict | None:
-        """The verdict on a project, where nothing has changed since."""
-        if published is None or page.is_new or published.name in self.aside:
-            return None
-        verdict = self.settled.find(published.name, page.to_remember)
-        return verdict if verdict is not None and all(map(self.pool.holds, published.files)) else None
-
-
 def read_batches(
     spec: Spec,
     ports: Ports,
@@ -291,16 +276,16 @@ def read_batches(
         ports.progress.note(f"{name}: not asked for: no environment has use for it, or it is excluded as a whole")
     names = sorted({*routes.upstreams, *published})
     size = size or max(len(names), 1)
+    gone, aside = frozenset(routes.vanished), Quarantine(ports.storage).load()
     failures, rollbacks = [*_list_unservable(spec), *routes.failures], list(routes.rollbacks)
     with contextlib.closing(asking.fetch_pages(routes.upstreams)) as answers:
         for start in range(0, max(len(names), 1), size):
             part = names[start : start + size]
             asked = sum(1 for name in part if name in routes.upstreams)
             ports.progress.phase("reading pages", items=asked)
-            found = Found(failures=failures, rollbacks=rollbacks)
+            found = Found(failures=failures, rollbacks=rollbacks, aside=aside)
             old = pick_projects(previous, part)
-            own = frozenset(part)
-            vanished = [name for name in routes.vanished if name in own]
+            vanished = sorted(gone.intersection(part))
             settled = _collect(found, demands, ports, old, itertools.islice(answers, asked), vanished, settling)
             rest = tuple(project for project in old.projects if project.name not in settled)
             old = Snapshot(projects=rest, site=old.site)
@@ -341,10 +326,9 @@ def _collect(
         wants = demands.of(project)
         if not isinstance(result, FetchedPage):
             found.missed[project] = result
-            if result.is_unreached:
-                found.unreached.add(project)
-                continue
-        if isinstance(result, FetchedPage):
+        if isinstance(result, Missed) and result.is_unreached:
+            found.unreached.add(project)
+        elif isinstance(result, FetchedPage):
             files = tuple(map(as_file, published.get(project, ())))
             found.pages.append(Page(wants=wants, published=files, fetched=result, index=index))
             found.rollbacks += _find_rollbacks(project, index, result, published.get(project, ()))
@@ -367,6 +351,8 @@ def _find_rollbacks(
     project: NormalizedName, index: Index, page: FetchedPage, published: Sequence[SnapshotFile]
 ) -> Iterator[Rollback]:
     if page.is_new:
+        from pymirror.commands.rollback import find_rollback  # late, since most pages are as they were
+
         before = index.cache.load(project, f"{index.upstream.url}{project}/")
         old = before.detail if before is not None else None
         found = find_rollback(project, index.upstream.name, page.detail, old, published)

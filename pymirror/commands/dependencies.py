@@ -36,8 +36,10 @@ from pymirror.needs import Needs
 from pymirror.plan import Failure, want_file
 from pymirror.pool import Pool
 from pymirror.roots import find_first, gather_needs, list_lost, list_roots
-from pymirror.selection import Candidate, Chosen, Demands, Selection
+from pymirror.selection.candidates import Candidate
+from pymirror.selection.model import Chosen, Selection
 from pymirror.selection.needs import Choices, find_max_size
+from pymirror.selection.wants import Demands
 from pymirror.snapshot import Snapshot
 from pymirror.spec.model import Spec
 from pymirror.upstream import FetchedPage

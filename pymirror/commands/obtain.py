@@ -6,20 +6,21 @@ import contextlib
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pymirror.commands.ask import Asking
 from pymirror.commands.ports import Ports
-from pymirror.distribution import parse_filename
 from pymirror.download import Download, Downloader
 from pymirror.errors import OutOfTimeError, UnavailableError
 from pymirror.layout import pool_path
-from pymirror.metadata_source import MetadataSource, Obtain, WantedNeeds
 from pymirror.plan import ProjectPlan, WantedFile, want_file
 from pymirror.pool import Pool
-from pymirror.selection import Chosen
 from pymirror.spec.model import Spec
 from pymirror.storage.interface import Storage
 from pymirror.storage.local import LocalStorage
+
+if TYPE_CHECKING:
+    from pymirror.metadata_source import MetadataSource, Obtain, WantedNeeds
 
 
 class PoolObtain:
@@ -71,6 +72,8 @@ def make_downloader(spec: Spec, ports: Ports, asking: Asking, pool: Pool, storag
 
 def make_source(spec: Spec, ports: Ports, asking: Asking, *, obtain: Obtain, write: bool) -> MetadataSource:
     """What tells the needs of files."""
+    from pymirror.metadata_source import MetadataSource  # late, since most specs do without a resolver
+
     return MetadataSource(
         transport=asking.transport,
         storage=ports.storage,
@@ -83,6 +86,9 @@ def make_source(spec: Spec, ports: Ports, asking: Asking, *, obtain: Obtain, wri
 
 
 def _want(wanted: WantedNeeds) -> WantedFile | None:
+    from pymirror.distribution import parse_filename
+    from pymirror.selection.model import Chosen
+
     distribution = parse_filename(wanted.file.filename, wanted.project)
     if distribution is None or distribution.version is None or not wanted.file.url:
         return None

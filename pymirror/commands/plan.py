@@ -7,14 +7,29 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from pymirror.commands.ask import open_asking
-from pymirror.commands.decide import Decision, decide, report_dependencies
+from pymirror.commands.decide import (
+    Decision,
+    conclude,
+    load_previous,
+    make_dependencies,
+    read_batches,
+    report_dependencies,
+)
 from pymirror.commands.obtain import open_temporary
 from pymirror.commands.plan_files import list_actions, list_files
 from pymirror.commands.ports import Ports
-from pymirror.commands.report import PlanReport, ProjectChange, list_left_out
+from pymirror.commands.report import (
+    DependencyReport,
+    FileChange,
+    LeftOutSum,
+    PlanReport,
+    ProjectChange,
+    Rollback,
+    list_left_out,
+)
 from pymirror.errors import ShrinkError, TotalSizeError
-from pymirror.limits import check_planned_size, check_published_size, check_shrink, list_withdrawn
-from pymirror.plan import PoolFile, WantedFile, make_snapshot
+from pymirror.limits import check_planned_size, check_published_size, check_shrink, find_batch_size, list_withdrawn
+from pymirror.plan import Failure, PoolFile, WantedFile, make_snapshot
 from pymirror.pool import Pool
 from pymirror.snapshot import Difference, Snapshot, SnapshotFile, diff_snapshots
 from pymirror.spec.model import Spec
@@ -23,36 +38,95 @@ from pymirror.spec.model import Spec
 def plan(spec: Spec, ports: Ports, *, with_files: bool = False) -> PlanReport:
     """What a ``sync`` would do now, if every download succeeded; ``with_files`` lists every file that was judged."""
     with open_asking(spec, ports) as asking, open_temporary(spec, ports, asking) as obtain:
-        decision = decide(spec, ports, asking, pool=Pool(ports.storage), obtain=obtain, write=False)
-    snapshot = _foresee(decision)
-    difference = diff_snapshots(decision.previous, snapshot)
-    return PlanReport(
-        output=str(spec.output),
-        projects=_list_changes(decision, snapshot, difference),
-        downloads=len(decision.plan.transfers),
-        download_size=decision.plan.transfer_size,
-        unknown_sizes=decision.plan.unknown_sizes,
-        reused=decision.plan.reused,
-        refusals=tuple(dict.fromkeys(_find_refusals(spec, decision, snapshot, difference))),
-        left_out=list_left_out(decision.selections, spec.on_upstream_removal),
-        failures=decision.plan.failures,
-        files=list_files(decision, snapshot, difference) if with_files else None,
-        dependencies=report_dependencies(decision),
-        rollbacks=tuple(sorted(decision.found.rollbacks)),
-    )
+        pool = Pool(ports.storage)
+        previous = load_previous(ports, pool, write=False)
+        foreseen = _Foreseen(spec, previous, with_files=with_files)
+        for batch in read_batches(spec, ports, asking, previous, size=find_batch_size(spec)):
+            dependencies = make_dependencies(spec, ports, asking, batch, pool, obtain=obtain, write=False)
+            foreseen.add(
+                conclude(
+                    spec,
+                    ports,
+                    asking,
+                    batch.previous,
+                    batch.found,
+                    pool=pool,
+                    write=False,
+                    dependencies=dependencies,
+                )
+            )
+    return foreseen.report()
 
 
-def _find_refusals(spec: Spec, decision: Decision, snapshot: Snapshot, difference: Difference) -> Iterator[str]:
-    """What would stop ``sync``: before it fetches, and before it publishes."""
-    there = [(project, file.version) for project, file in snapshot.files()]
-    published = sum(len(project.files) for project in decision.previous.projects)
-    for removed in (decision.plan.removed, difference.removed):
-        try:
-            withdrawn = list_withdrawn(decision.previous, removed, there, decision.list_superseded())
-            check_shrink(published, withdrawn, spec.max_removal)
-        except ShrinkError as error:
-            yield f"{error}; where it is meant, run it with --allow-shrink, or set max-removal"
-            break
+class _Foreseen:
+    """What the next run would come to, added up from the projects that are decided on at a time."""
+
+    def __init__(self, spec: Spec, previous: Snapshot, *, with_files: bool) -> None:
+        self._spec = spec
+        self._previous = previous
+        self._projects: list[ProjectChange] = []
+        self._files: list[FileChange] | None = [] if with_files else None
+        self._downloads = self._download_size = self._unknown_sizes = self._reused = 0
+        self._withdrawn_before: list[tuple[str, str]] = []
+        self._withdrawn: list[tuple[str, str]] = []
+        self._too_large: list[str] = []
+        self._left_out = LeftOutSum()
+        self._failures: list[Failure] = []
+        self._rollbacks: list[Rollback] = []
+        self._dependencies: DependencyReport | None = None
+
+    def add(self, decision: Decision) -> None:
+        """Takes in what was decided."""
+        snapshot = _foresee(decision)
+        difference = diff_snapshots(decision.previous, snapshot)
+        self._projects += _list_changes(decision, snapshot, difference)
+        if self._files is not None:
+            self._files += list_files(decision, snapshot, difference)
+        self._downloads += len(decision.plan.transfers)
+        self._download_size += decision.plan.transfer_size
+        self._unknown_sizes += decision.plan.unknown_sizes
+        self._reused += decision.plan.reused
+        if decision.plan.removed or difference.removed:
+            there = [(project, file.version) for project, file in snapshot.files()]
+            superseded = decision.list_superseded()
+            self._withdrawn_before += list_withdrawn(decision.previous, decision.plan.removed, there, superseded)
+            self._withdrawn += list_withdrawn(decision.previous, difference.removed, there, superseded)
+        self._too_large += _find_too_large(self._spec, decision, snapshot)
+        self._left_out.add(list_left_out(decision.selections, self._spec.on_upstream_removal))
+        self._failures += decision.plan.failures
+        self._rollbacks += decision.found.rollbacks
+        self._dependencies = report_dependencies(decision)
+
+    def report(self) -> PlanReport:
+        """What there is to tell of all."""
+        return PlanReport(
+            output=str(self._spec.output),
+            projects=tuple(self._projects),
+            downloads=self._downloads,
+            download_size=self._download_size,
+            unknown_sizes=self._unknown_sizes,
+            reused=self._reused,
+            refusals=tuple(dict.fromkeys([*self._find_shrink(), *self._too_large])),
+            left_out=self._left_out.total(),
+            failures=tuple(sorted(self._failures)),
+            files=tuple(self._files) if self._files is not None else None,
+            dependencies=self._dependencies,
+            rollbacks=tuple(sorted(self._rollbacks)),
+        )
+
+    def _find_shrink(self) -> Iterator[str]:
+        """What would stop ``sync`` before it fetches, or before it publishes."""
+        for withdrawn in (self._withdrawn_before, self._withdrawn):
+            published = sum(len(project.files) for project in self._previous.projects) if withdrawn else 0
+            try:
+                check_shrink(published, withdrawn, self._spec.max_removal)
+            except ShrinkError as error:
+                yield f"{error}; where it is meant, run it with --allow-shrink, or set max-removal"
+                break
+
+
+def _find_too_large(spec: Spec, decision: Decision, snapshot: Snapshot) -> Iterator[str]:
+    """The same for the size of the whole: where that is limited, all projects are decided on at a time."""
     try:
         check_planned_size(decision.plan.projects, spec.max_total_size, decision.held)
         check_published_size(snapshot, spec.max_total_size)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pymirror.commands.decide import Decision
 from pymirror.commands.report import FileChange
-from pymirror.selection import Selection
+from pymirror.selection.model import Selection
 from pymirror.snapshot import Difference, Snapshot
 
 

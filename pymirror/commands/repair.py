@@ -32,7 +32,7 @@ from pymirror.pool import Pool, hash_file
 from pymirror.provenance import Provenances
 from pymirror.publish import publish
 from pymirror.publish_documents import publish_documents
-from pymirror.selection import Chosen
+from pymirror.selection.model import Chosen
 from pymirror.snapshot import Snapshot, SnapshotFile
 from pymirror.spec.model import Spec
 from pymirror.storage.interface import Storage

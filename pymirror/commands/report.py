@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
 
-from pymirror.commands.why_report import kebab
 from pymirror.errors import ExitCode
 from pymirror.plan import Failure
-from pymirror.selection import Reason, Selection
+from pymirror.selection.model import Reason, Selection
 from pymirror.spec.model import RemovalPolicy
 
 if TYPE_CHECKING:
@@ -223,6 +222,8 @@ class VerifyReport:
         return ExitCode.DAMAGED if self.damages else ExitCode.OK
 
     def as_json(self) -> dict[str, Any]:
+        from pymirror.commands.why_report import kebab  # late, since few reports are asked for in JSON
+
         return {"command": "verify", "exit-code": int(self.exit_code), **kebab(asdict(self))}
 
 
@@ -240,6 +241,8 @@ class PruneReport:
     exit_code = ExitCode.OK
 
     def as_json(self) -> dict[str, Any]:
+        from pymirror.commands.why_report import kebab
+
         return {"command": "prune", "exit-code": int(self.exit_code), **kebab(asdict(self))}
 
 
@@ -271,21 +274,32 @@ def list_left_out(selections: Sequence[Selection], policy: RemovalPolicy) -> Lef
     )
 
 
-def merge_left_out(parts: Sequence[LeftOut]) -> LeftOut:
-    """What was left out of all of them; none has a project of another."""
-    counts: Counter[str] = Counter()
-    sizes: Counter[str] = Counter()
-    for part in parts:
-        counts.update(part.excluded)
-        sizes.update(part.excluded_size)
-    order = [reason.label for reason in sorted(Reason) if reason.label in counts]
-    return LeftOut(
-        excluded={label: counts[label] for label in order},
-        excluded_size={label: sizes[label] for label in order},
-        waiting=tuple(waiting for part in parts for waiting in part.waiting),
-        removals=tuple(sorted(removal for part in parts for removal in part.removals)),
-        statuses={project: status for part in parts for project, status in part.statuses.items()},
-    )
+class LeftOutSum:
+    """What was left out of many projects, added up; none has a project of another."""
+
+    def __init__(self) -> None:
+        self._excluded: Counter[str] = Counter()
+        self._excluded_size: Counter[str] = Counter()
+        self._waiting: list[Waiting] = []
+        self._removals: list[Removal] = []
+        self._statuses: dict[str, str] = {}
+
+    def add(self, part: LeftOut) -> None:
+        self._excluded.update(part.excluded)
+        self._excluded_size.update(part.excluded_size)
+        self._waiting += part.waiting
+        self._removals += part.removals
+        self._statuses |= part.statuses
+
+    def total(self) -> LeftOut:
+        order = [reason.label for reason in sorted(Reason) if reason.label in self._excluded]
+        return LeftOut(
+            excluded={label: self._excluded[label] for label in order},
+            excluded_size={label: self._excluded_size[label] for label in order},
+            waiting=tuple(self._waiting),
+            removals=tuple(sorted(self._removals)),
+            statuses=self._statuses,
+        )
 
 
 def _list_waiting(files: dict[tuple[str, Version, str, str, datetime | None], int]) -> tuple[Waiting, ...]:
@@ -338,6 +352,8 @@ def make_dependency_report(
 
 def _flatten(report: SyncReport | PlanReport) -> dict[str, Any]:
     """The report with what was left out among its own keys; the list of files only where it was asked for."""
+    from pymirror.commands.why_report import kebab
+
     values = asdict(report)
     values |= values.pop("left_out")
     for name in ("files", "dependencies"):

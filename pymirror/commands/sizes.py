@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from pymirror.commands.ask import Asking
-from pymirror.selection import Judgement, Offered, Selection, Wants, examine, read_offered
+from pymirror.selection.model import Selection, Wants
 from pymirror.simple.model import File, Hashes
 from pymirror.snapshot import Snapshot, SnapshotFile
 from pymirror.spec.model import Spec
 from pymirror.upstream import FetchedPage, Index, fill_sizes
+
+if TYPE_CHECKING:
+    from pymirror.selection.candidates import Offered
+    from pymirror.selection.select import Judgement
 
 
 @dataclass(slots=True, kw_only=True)
@@ -28,6 +33,8 @@ class Page:
     def read(self) -> Offered:
         """What the page offers, and the files of the mirror that it lists no more."""
         if self._offered is None or self._offered[0] is not self.fetched:
+            from pymirror.selection.candidates import read_offered  # late, since most pages are as they were
+
             offered = read_offered(
                 self.wants.project, self.fetched.detail, page_url=self.fetched.url, published=self.published
             )
@@ -38,6 +45,8 @@ class Page:
         return self.examine().selection
 
     def examine(self) -> Judgement:
+        from pymirror.selection.select import examine  # late, since most pages are as they were
+
         return examine(
             self.wants,
             self.fetched.detail,

@@ -17,7 +17,6 @@ from pymirror.commands.closed import NoDependencies
 from pymirror.commands.decide import (
     Batch,
     Decision,
-    Settling,
     conclude,
     load_previous,
     make_dependencies,
@@ -34,7 +33,7 @@ from pymirror.errors import ClockError, ForeignFolderError
 from pymirror.flat import publish_flat
 from pymirror.history import History
 from pymirror.layout import CURRENT, PARTIAL, TEMPORARY
-from pymirror.limits import check_planned_size, check_published_size
+from pymirror.limits import check_planned_size, check_published_size, find_batch_size
 from pymirror.lock import hold_lock
 from pymirror.plan import WantedFile, make_snapshot
 from pymirror.pool import Pool
@@ -42,18 +41,15 @@ from pymirror.provenance import Provenances
 from pymirror.publish import publish
 from pymirror.publish_documents import publish_documents
 from pymirror.quarantine import Quarantine
-from pymirror.roots import explain_project
-from pymirror.selection import Demands, Reason
-from pymirror.settled import Settled, Verdict, judge
+from pymirror.selection.model import Reason
+from pymirror.selection.wants import Demands
+from pymirror.settled import Settled, Settling, Verdict, judge
 from pymirror.snapshot import Snapshot, SnapshotProject
 from pymirror.spec.model import Spec
 from pymirror.stored_snapshot import SnapshotDraft
 
 if TYPE_CHECKING:
     from pymirror.commands.dependencies import Dependencies
-
-BATCH_PROJECTS = 100
-"""So many projects are dealt with at a time: memory does not grow with the mirror."""
 
 _CLOCK_SLACK = timedelta(days=1)
 
@@ -77,17 +73,14 @@ def _sync(spec: Spec, ports: Ports, asking: Asking, *, allow_shrink: bool) -> Sy
     previous = load_previous(ports, pool, write=True)
     run = _Run(spec, ports, asking, pool, make_downloader(spec, ports, asking, pool, ports.storage))
     tally = Tally(previous, spec, allow_shrink=allow_shrink)
-    # What is solved together, or limited as a whole, is decided on as a whole; all else some projects at a time.
-    is_one = spec.wants_dependencies or spec.max_total_size is not None
-    settled = Settled(ports.storage, previous, "" if is_one else ports.fingerprint, ports.now)
+    size = find_batch_size(spec)
+    settled = Settled(ports.storage, previous, "" if size is None else ports.fingerprint, ports.now)
     aside = frozenset(held.project for held in Quarantine(ports.storage).load())
     settling = Settling(settled=settled, pool=pool, aside=aside)
     with SnapshotDraft(ports.storage, previous) as draft:
-        for batch in read_batches(
-            spec, ports, asking, previous, size=None if is_one else BATCH_PROJECTS, settling=settling
-        ):
+        for batch in read_batches(spec, ports, asking, previous, size=size, settling=settling):
             tally.add_settled(batch.settled)
-            decided = [*run.carry_out(batch, tally), *batch.settled]
+            decided = [*settling.stamp(run.carry_out(batch, tally)), *batch.settled]
             for project, verdict in sorted(decided, key=lambda item: item[0].name):
                 draft.add(project)
                 settled.add(verdict)
@@ -217,6 +210,8 @@ class _Run:
         def explain(project: SnapshotProject) -> SnapshotProject:
             old = before.get(project.name)
             if old is None or project.name not in decision.found.unreached:
+                from pymirror.roots import explain_project  # late, since most runs decide on nothing
+
                 return explain_project(project, self._demands, decision.closed.needs)
             versions = {file.version for file in project.files}
             needed = tuple(each for each in old.needed if each.version in versions)

@@ -12,16 +12,16 @@ from pymirror.commands.decide import Decision, report_dependencies
 from pymirror.commands.report import (
     DependencyReport,
     LeftOut,
+    LeftOutSum,
     Rollback,
     SyncReport,
     Unfinished,
     list_left_out,
-    merge_left_out,
 )
 from pymirror.download import Download
 from pymirror.limits import check_shrink, list_withdrawn
 from pymirror.plan import Failure, WantedFile
-from pymirror.selection import Reason
+from pymirror.selection.model import Reason
 from pymirror.settled import Verdict
 from pymirror.snapshot import Snapshot, SnapshotFile, SnapshotProject, diff_snapshots
 from pymirror.spec.model import RemovalPolicy, Spec
@@ -40,7 +40,7 @@ class Tally:
         self.allows_shrink = allow_shrink
         self._withdrawn: list[tuple[str, str]] = []
         self._failures: list[Failure] = []
-        self._left_out: list[LeftOut] = []
+        self._left_out = LeftOutSum()
         self._rollbacks: list[Rollback] = []
         self._dependencies: DependencyReport | None = None
         self._projects = self._releases = self._files = self._size = 0
@@ -85,7 +85,7 @@ class Tally:
         self._add_downloads(decision, downloads)
         self._unreached_projects += len(decision.found.unreached)
         self._failures += decision.plan.failures
-        self._left_out.append(list_left_out(decision.selections, self._spec.on_upstream_removal))
+        self._left_out.add(list_left_out(decision.selections, self._spec.on_upstream_removal))
         self._rollbacks += decision.found.rollbacks
         is_known = bool(decision.closed.outcomes) or not decision.found.unreached  # else there was no time for them
         self._dependencies = report_dependencies(decision) if is_known else None
@@ -103,7 +103,7 @@ class Tally:
             self._size += project.size
             self._reused += len(project.files)
             if verdict.told:
-                self._left_out.append(msgspec.msgpack.decode(verdict.told, type=LeftOut))
+                self._left_out.add(msgspec.msgpack.decode(verdict.told, type=LeftOut))
 
     def report(self, *, pages_written: int) -> SyncReport:
         """What the run did."""
@@ -120,7 +120,7 @@ class Tally:
             removed=self._removed,
             changed=self._changed,
             pages_written=pages_written,
-            left_out=merge_left_out(self._left_out),
+            left_out=self._left_out.total(),
             failures=tuple(sorted(self._failures)),
             dependencies=self._dependencies,
             rollbacks=tuple(sorted(self._rollbacks)),

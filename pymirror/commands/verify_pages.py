@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 import msgspec
@@ -12,18 +12,18 @@ from pymirror.commands.ports import DISK_THREADS, Ports
 from pymirror.commands.report import Damage
 from pymirror.contents import Contents
 from pymirror.descriptions import Descriptions
-from pymirror.documents import Documents, make_row
+from pymirror.documents import Documents
 from pymirror.errors import StorageError
 from pymirror.flat import check_flat
+from pymirror.front_page import FrontRows, add_up, render_front_page
 from pymirror.layout import FRONT_PAGE, LINKS_PAGE, SIMPLE, is_project, project_page
 from pymirror.page_files import Render, check_packed, check_page
 from pymirror.page_record import PageRecord, check_recorded, list_folders
-from pymirror.pages.front import FrontRow
 from pymirror.publish import render_pages
-from pymirror.publish_documents import digest_front_page, render_front_page
 from pymirror.simple.render import render_links
 from pymirror.site_record import is_same_but_for_text
 from pymirror.snapshot import Snapshot, SnapshotProject
+from pymirror.spec.model import Site
 from pymirror.storage.interface import Files, Storage
 from pymirror.workers import run_ordered
 
@@ -53,14 +53,16 @@ def _find_foreign(storage: Files, folders: Iterable[str], known: set[str]) -> It
 def _check_documents(ports: Ports, snapshot: Snapshot) -> list[tuple[str, str | None]]:
     """What is recorded of the documents is what they must be; where nothing is, they are made again."""
     storage = ports.storage
-    rows: list[FrontRow] = []
+    unrecorded: dict[str, tuple[str, str]] = {}
     found: list[tuple[str, str | None]] = []
     ports.progress.phase("verifying pages", items=len(snapshot.projects))
     with Descriptions() as descriptions:
         documents = Documents(Contents(storage, write=False), descriptions, snapshot.site)
         check = partial(_check_project, documents=documents, storage=storage)
-        for project, (row, pages) in run_ordered(snapshot.projects, check, threads=DISK_THREADS, stop=ports.stop):
-            rows.append(row)
+        answers = run_ordered(snapshot.projects, check, threads=DISK_THREADS, stop=ports.stop, ahead=8 * DISK_THREADS)
+        for project, (told, pages) in answers:
+            if told is not None:
+                unrecorded[project.name] = told
             found += pages
             if any(problem is not None for _, problem in pages):
                 distrust(storage, project.name)
@@ -72,19 +74,20 @@ def _check_documents(ports: Ports, snapshot: Snapshot) -> list[tuple[str, str | 
             distrust(storage, folder)
     found += foreign
     if snapshot.site.pages:
-        found += _check_front_page(storage, snapshot, rows, is_known=not documents.lacking)
+        rows = FrontRows(snapshot, storage, unrecorded)
+        found += _check_front_page(storage, snapshot.site, rows, is_known=not documents.lacking)
     return found
 
 
-def _check_front_page(
-    storage: Storage, snapshot: Snapshot, rows: Sequence[FrontRow], *, is_known: bool
-) -> list[tuple[str, str | None]]:
+def _check_front_page(storage: Storage, site: Site, rows: FrontRows, *, is_known: bool) -> list[tuple[str, str | None]]:
     """``is_known`` is whether all metadata that it is made from could be read."""
     record = PageRecord(storage).load(None)
-    if record is not None and (record.made_from == digest_front_page(snapshot, rows) or not is_known):
+    totals = add_up(rows, site)
+    if record is not None and (record.made_from == totals.digest() or not is_known):
         pages = list(check_recorded(storage, record))
     else:
-        render = partial(render_front_page, snapshot, rows) if is_known else partial(storage.read_pieces, FRONT_PAGE)
+        render = partial(render_front_page, site, rows, totals)
+        render = render if is_known else partial(storage.read_pieces, FRONT_PAGE)
         pages = list(check_page(storage, FRONT_PAGE, render))
     if any(problem is not None for _, problem in pages):
         distrust(storage, None)
@@ -93,16 +96,17 @@ def _check_front_page(
 
 def _check_project(
     project: SnapshotProject, *, documents: Documents, storage: Storage
-) -> tuple[FrontRow, list[tuple[str, str | None]]]:
+) -> tuple[tuple[str, str] | None, list[tuple[str, str | None]]]:
+    """A project's version and summary, where no record tells them; and what is wrong with its documents."""
     record = PageRecord(storage).load(project.name)
     if record is not None and record.made_from == documents.digest(project):
-        return make_row(project, record.version, record.summary), list(check_recorded(storage, record))
+        return None, list(check_recorded(storage, record))
     rendered = documents.render(project)
     pages = [each for name, render in rendered.pages for each in _check_document(storage, project, name, render)]
     if project.name in documents.lacking or documents.is_makeshift:
         # A file is damaged, which is told as such, or no process renders: what the documents must say is not known.
         pages = [(name, problem if storage.stat(name) is None else None) for name, problem in pages]
-    return make_row(project, rendered.version, rendered.summary), pages
+    return (rendered.version, rendered.summary), pages
 
 
 def _check_document(

@@ -34,7 +34,10 @@ from pymirror.history import find_published
 from pymirror.plan import plan_projects
 from pymirror.pool import Pool
 from pymirror.quarantine import Held, load_quarantine
-from pymirror.selection import Candidate, Chosen, Demands, Excluded, Judgement, Refused, Verdict, Wants
+from pymirror.selection.candidates import Candidate
+from pymirror.selection.model import Chosen, Excluded, Refused, Verdict, Wants
+from pymirror.selection.select import Judgement
+from pymirror.selection.wants import Demands
 from pymirror.snapshot import EMPTY, Snapshot
 from pymirror.spec.model import Origin, Pin, Spec
 

@@ -1,4 +1,4 @@
-"""The terminal: bars, tables, messages. The only user of rich.
+"""The terminal: what is said, and where it goes.
 
 Data goes to stdout, all else to stderr; bars only where stderr is a terminal, a line per event of note under cron.
 Everything that is shown goes through :func:`printable`, since most of it comes from upstream.
@@ -8,26 +8,19 @@ from __future__ import annotations
 
 import enum
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import Any, Self
-
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from pymirror.errors import PymirrorError, SpecError, printable
+
+if TYPE_CHECKING:
+    from pymirror.console.drawing import Bars, Canvas
+
+_FORCING = ("FORCE_COLOR", "TTY_COMPATIBLE")
+"""What makes rich take something else for a terminal too."""
 
 
 class Verbosity(enum.IntEnum):
@@ -38,10 +31,36 @@ class Verbosity(enum.IntEnum):
     VERBOSE = 1
 
 
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        """Leaves it to the command line how to end when nobody reads any more; rich would end the process."""
-        raise BrokenPipeError
+class _Stream:
+    """stdout or stderr: drawn upon where it is a terminal, else written to line by line.
+
+    What draws takes longer to read than most runs under cron have to do.
+    """
+
+    def __init__(self, stream: TextIO | None, *, width: int | None = None) -> None:
+        self._stream = stream  # None where the caller closed it
+        self._width = width
+        self._canvas: Canvas | None = None
+
+    @property
+    def is_terminal(self) -> bool:
+        return self._stream is not None and self._stream.isatty()
+
+    def line(self, text: str, *, style: str = "") -> None:
+        if self._stream is None:
+            return
+        if self.is_terminal or any(map(os.environ.get, _FORCING)):
+            self.canvas().line(text, style=style)
+            return
+        self._stream.write(f"{text}\n")
+        self._stream.flush()
+
+    def canvas(self) -> Canvas:
+        from pymirror.console.drawing import Canvas
+
+        if self._canvas is None:
+            self._canvas = Canvas(self._stream, width=self._width)
+        return self._canvas
 
 
 class Terminal:
@@ -51,23 +70,13 @@ class Terminal:
         self.verbosity = verbosity
         # A table is fitted to the terminal that it is read on, and to nothing where it is read by a program.
         width = None if sys.stdout is not None and sys.stdout.isatty() else 10_000
-        self._out = _Console(file=sys.stdout, highlight=False, soft_wrap=True, emoji=False, width=width)
-        self._err = _Console(file=sys.stderr, highlight=False, soft_wrap=True, emoji=False)
-        self._bars: Progress | None = None
-        self._items: TaskID | None = None
-        self._bytes: TaskID | None = None
+        self._out = _Stream(sys.stdout, width=width)
+        self._err = _Stream(sys.stderr)
+        self._bars: Bars | None = None
 
     def __enter__(self) -> Self:
-        if sys.stderr is not None and sys.stderr.isatty() and self.verbosity >= Verbosity.NORMAL:
-            self._bars = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=None),
-                *(MofNCompleteColumn(), TimeRemainingColumn()),
-                console=self._err,
-                transient=True,
-                expand=True,
-            )
-            self._bars.start()
+        if self._err.is_terminal and self.verbosity >= Verbosity.NORMAL:
+            self._bars = self._err.canvas().start_bars()
         return self
 
     def __exit__(
@@ -83,36 +92,20 @@ class Terminal:
     # ── Progress ────────────────────────────────────────────────────────────────────────────────
 
     def phase(self, name: str, *, items: int, size: int | None = None) -> None:
-        if self._bars is None:
-            return
-        for task in self._bars.task_ids:
-            self._bars.remove_task(task)
-        self._items = self._bytes = None
-        if size is not None and items:
-            self._bars.columns = (
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=None),
-                DownloadColumn(),
-                TransferSpeedColumn(),
-                TimeRemainingColumn(),
-            )
-            self._bytes = self._bars.add_task(f"{name} {items} files", total=size)
-        else:
-            self._bars.columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn())
-            self._items = self._bars.add_task(name, total=items or None)
+        if self._bars is not None:
+            self._bars.phase(name, items=items, size=size)
 
     def item(self) -> None:
-        if self._bars is not None and self._items is not None:
-            self._bars.advance(self._items)
+        if self._bars is not None:
+            self._bars.item()
 
     def expect(self, size: int) -> None:
-        if self._bars is not None and self._bytes is not None:
-            total = self._bars.tasks[0].total or 0
-            self._bars.update(self._bytes, total=total + size)
+        if self._bars is not None:
+            self._bars.expect(size)
 
     def received(self, size: int) -> None:
-        if self._bars is not None and self._bytes is not None:
-            self._bars.advance(self._bytes, size)
+        if self._bars is not None:
+            self._bars.received(size)
 
     def note(self, message: str) -> None:
         if self.verbosity >= Verbosity.VERBOSE:
@@ -139,26 +132,23 @@ class Terminal:
     def json(self, report: dict[str, Any]) -> None:
         """The report as one JSON document on stdout."""
         self.stop_bars()
+        if sys.stdout is None:  # the caller closed it
+            return
         sys.stdout.write(json.dumps(report, indent=2, sort_keys=False) + "\n")
         sys.stdout.flush()
 
     def say(self, message: str, *, style: str = "") -> None:
         """A line for the user, on stderr."""
-        self._err.print(Text(printable(message, limit=2000), style=style))
+        self._err.line(printable(message, limit=2000), style=style)
 
     def tell(self, message: str) -> None:
         """A line of data, on stdout."""
-        self._out.print(Text(printable(message, limit=2000)))
+        self._out.line(printable(message, limit=2000))
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> None:
         """A table of data, on stdout; the first ``left`` columns hold text, the others numbers."""
         self.stop_bars()
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for index, name in enumerate(columns):
-            table.add_column(name, justify="left" if index < left else "right", overflow="fold", no_wrap=index >= left)
-        for row in rows:
-            table.add_row(*(Text(printable(cell)) for cell in row))
-        self._out.print(table)
+        self._out.canvas().table(columns, rows, left=left)
 
 
 def count(number: int, noun: str) -> str:

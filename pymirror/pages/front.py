@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from pymirror.layout import project_page, relative_url
 from pymirror.pages.document import make_frame, render_document
@@ -37,43 +38,44 @@ class FrontRow:
 
 
 def render_front(
-    rows: Sequence[FrontRow], *, site: Site, files: int, size: int, newest_upload: datetime | None
+    rows: Iterable[FrontRow], *, site: Site, projects: int, files: int, size: int, newest_upload: datetime | None
 ) -> Iterator[bytes]:
     """``index.html`` at the root, in parts.
 
-    ``rows`` are in order of name; ``size`` is the bytes of all files, each counted once.
+    ``rows`` are in order of name, ``projects`` of them; ``size`` is the bytes of all files, each counted once.
     """
-    summary = f"{count(len(rows), 'project')}, {count(files, 'file')}"
-    body = _render_body(rows, site=site, files=files, size=size, newest_upload=newest_upload)
+    summary = f"{count(projects, 'project')}, {count(files, 'file')}"
+    body = _render_body(rows, site=site, projects=projects, files=files, size=size, newest_upload=newest_upload)
     return render_document(_FRAME, body, title=_TITLE, summary=summary)
 
 
 def _render_body(
-    rows: Sequence[FrontRow], *, site: Site, files: int, size: int, newest_upload: datetime | None
+    rows: Iterable[FrontRow], *, site: Site, projects: int, files: int, size: int, newest_upload: datetime | None
 ) -> Iterator[str]:
     yield f'<header class="top"><div class="wrap"><h1>{_TITLE}</h1>'
     yield '<p class="stats">'
-    yield f"<span><b>{len(rows):,}</b> {'project' if len(rows) == 1 else 'projects'}</span>"
+    yield f"<span><b>{projects:,}</b> {'project' if projects == 1 else 'projects'}</span>"
     yield f"<span><b>{files:,}</b> {'file' if files == 1 else 'files'}</span>"
     yield f"<span><b>{show_size(size)}</b></span>"
     if newest_upload:
         yield f"<span>newest upload {show_date(newest_upload, has_age=True)}</span>"
     yield "</p>"
-    if rows:
+    if projects:
         yield '<details class="use"><summary>Install from this mirror</summary>'
         yield from render_ways(site, "PROJECT")
         yield "</details>"
     yield '</div></header><main id="main" class="wrap" tabindex="-1">'
-    if rows:
+    if projects:
         yield from _render_search()
-        yield f'<p class="count" id="count">{count(len(rows), "project")}</p>'
+        yield f'<p class="count" id="count">{count(projects, "project")}</p>'
         yield '<ul class="rows" id="found" hidden></ul>'
         yield '<button type="button" class="more" id="more" hidden>Show the others</button>'
         yield '<p class="empty" id="none" hidden>No project has all of these words in its name or summary.</p>'
         yield '<div id="all">'
-        for start in range(0, len(rows), _LIST_LENGTH):
+        rest = iter(rows)
+        for _ in range(0, projects, _LIST_LENGTH):
             yield '<ul class="rows">'
-            yield from map(_render_row, rows[start : start + _LIST_LENGTH])
+            yield from map(_render_row, islice(rest, _LIST_LENGTH))
             yield "</ul>"
         yield "</div>"
     else:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from packaging.tags import Tag
 
 from pymirror.environment import Environment, find_tags, meets_marker, suits_python
-from pymirror.selection.candidates import Candidate
 from pymirror.spec.model import PackageType
+
+if TYPE_CHECKING:
+    from pymirror.selection.candidates import Candidate
 
 Mask = int
 """A set of environments, a bit each."""

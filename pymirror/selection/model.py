@@ -6,14 +6,17 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from pymirror.distribution import Distribution
-from pymirror.environment import Environment
 from pymirror.simple.model import File
 from pymirror.spec.model import FileRule, Filters, Origin, Pin, ProjectRule, ReleaseRule, RemovalPolicy
+
+if TYPE_CHECKING:
+    from pymirror.distribution import Distribution
+    from pymirror.environment import Environment
 
 
 class Reason(enum.IntEnum):

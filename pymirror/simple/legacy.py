@@ -11,7 +11,6 @@ import msgspec
 
 from pymirror.errors import PageError
 from pymirror.simple.model import File, Hashes, ProjectDetail, make_hashes, parse_upload_time
-from pymirror.simple.parse_json import check_size
 
 _SIMPLE = "/simple/"
 
@@ -38,6 +37,8 @@ def find_legacy_url(index_url: str, project: str) -> str | None:
 
 def parse_legacy(body: bytes, *, url: str) -> dict[str, File]:
     """What ``url`` answered, by file name: hashes, size and upload time. Raises :class:`PageError`."""
+    from pymirror.simple.parse_json import check_size  # late, since few pages lack anything
+
     check_size(body, url)
     try:
         project = _decoder.decode(body)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from email.message import Message
+
+import msgspec
 
 from pymirror.errors import PageError, printable
 from pymirror.simple.model import ProjectDetail, ProjectList
-from pymirror.simple.parse_html import parse_html_detail, parse_html_list
-from pymirror.simple.parse_json import parse_json_detail, parse_json_list
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
 
+_MAX_CONTENT_TYPE = 1000
 _END_BYTES = 4096  # in which the end of a page is looked for: a comment may follow it
 
 _JSON_TYPES = frozenset({"application/vnd.pypi.simple.v1+json", "application/json"})
@@ -22,8 +22,12 @@ def parse_project_detail(body: bytes, *, content_type: str, url: str) -> Project
     """The project page that ``url`` answered. Links are made absolute. Raises :class:`PageError`."""
     kind, charset = _read_content_type(content_type)
     if kind in _JSON_TYPES:
+        from pymirror.simple.parse_json import parse_json_detail  # late, as all below: most pages are as they were
+
         detail = parse_json_detail(body, url=url)
     elif kind in _HTML_TYPES:
+        from pymirror.simple.parse_html import parse_html_detail
+
         detail = parse_html_detail(body, charset=charset, url=url)
     else:
         raise _unsupported(content_type, url)
@@ -35,8 +39,12 @@ def parse_project_list(body: bytes, *, content_type: str, url: str) -> ProjectLi
     """The page of all projects that ``url`` answered. Raises :class:`PageError`."""
     kind, charset = _read_content_type(content_type)
     if kind in _JSON_TYPES:
+        from pymirror.simple.parse_json import parse_json_list
+
         page = parse_json_list(body, url=url)
     elif kind in _HTML_TYPES:
+        from pymirror.simple.parse_html import parse_html_list
+
         page = parse_html_list(body, charset=charset, url=url)
     else:
         raise _unsupported(content_type, url)
@@ -44,8 +52,7 @@ def parse_project_list(body: bytes, *, content_type: str, url: str) -> ProjectLi
     return page
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cut:
+class Cut(msgspec.Struct, frozen=True, kw_only=True):
     """How it shows that a body is the beginning of a page only.
 
     Where ``is_certain`` is not, it may be whole all the same, as a further answer of the same bytes tells.
@@ -99,6 +106,8 @@ def _find_cut_html(body: bytes, *, is_delimited: bool) -> Cut | None:
 
 
 def _read_content_type(content_type: str) -> tuple[str, str | None]:
+    if len(content_type) > _MAX_CONTENT_TYPE:  # the library's time for one grows with the square of its length
+        return "", None
     message = Message()
     message["content-type"] = content_type
     charset = message.get_content_charset()

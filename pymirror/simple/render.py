@@ -22,6 +22,9 @@ from pymirror.simple.model import API_VERSION, render_upload_time
 from pymirror.snapshot import Snapshot, SnapshotFile, SnapshotProject
 from pymirror.spec.model import Site
 
+END = b"</body>\n</html>\n"
+"""The end of each page in HTML."""
+
 _DETAIL_DEPTH = 2
 
 
@@ -64,12 +67,29 @@ def render_list_json(snapshot: Snapshot) -> Iterator[bytes]:
 
 def render_links(snapshot: Snapshot) -> Iterator[bytes]:
     """``links.html``: every file that is not yanked, since clients take yanked files from such a page."""
-    files = (file for _, file in snapshot.files() if not file.yanked)
-    return _page("Links", [], (_render_anchor(file, snapshot.site, depth=0) for file in files))
+    yield render_links_start()
+    yield from render_links_part(snapshot.projects, snapshot.site)
+    yield END
+
+
+def render_links_start() -> bytes:
+    """What stands above the links in ``links.html``; below them stands ``END``."""
+    return "".join(f"{line}\n" for line in _render_above("Links", [])).encode("ascii")
+
+
+def render_links_part(projects: Iterable[SnapshotProject], site: Site) -> Iterator[bytes]:
+    """The links of some neighbouring ``projects``."""
+    files = (file for project in projects for file in project.files if not file.yanked)
+    return in_pieces(f"{_render_anchor(file, site, depth=0)}\n" for file in files)
 
 
 def _page(title: str, head: Iterable[str], anchors: Iterable[str]) -> Iterator[bytes]:
-    above = [
+    lines = (f"{line}\n" for line in chain(_render_above(title, head), anchors))
+    return in_pieces(chain(lines, [END.decode("ascii")]))
+
+
+def _render_above(title: str, head: Iterable[str]) -> list[str]:
+    return [
         "<!DOCTYPE html>",
         '<html lang="en">',
         "<head>",
@@ -81,7 +101,6 @@ def _page(title: str, head: Iterable[str], anchors: Iterable[str]) -> Iterator[b
         "<body>",
         f"<h1>{escape(title)}</h1>",
     ]
-    return in_pieces(f"{line}\n" for line in chain(above, anchors, ["</body>", "</html>"]))
 
 
 def _meta(name: str, content: str) -> str:

@@ -190,6 +190,8 @@ def _python_version(filename: str, package_type: PackageType | None) -> str | No
 
 def _dump(document: dict[str, Any]) -> bytes:
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    if text.isascii() and "\x7f" not in text:  # which is the same with each escaped that is not ASCII
+        return text.encode("ascii") + b"\n"
     if _SURROGATE.search(text):  # strict readers of JSON refuse a lone one
         document = json.loads(_SURROGATE.sub("\ufffd", text))
     return json.dumps(document, ensure_ascii=True, separators=(",", ":")).encode("ascii") + b"\n"

@@ -7,7 +7,9 @@ PyPI puts them into its JSON list (PEP 691 lets an index add keys of its own tha
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,20 +24,40 @@ _UNTOLD = -1
 _UNSURE = -2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Serials:
-    """``whole`` is the serial of a list, ``projects`` those of the projects that it was read for; negative is none."""
+    """``whole`` is the serial of a list, ``serials`` those of the projects ``names``, which are in order; negative is
+    none.
+    """
 
     whole: int
-    projects: Mapping[str, int]
+    names: Sequence[str]
+    serials: array[int]
 
     def find(self, project: str) -> int | None:
-        serial = self.projects.get(project, _UNTOLD)
-        return serial if serial >= 0 else None
+        index = bisect_left(self.names, project)
+        is_named = index < len(self.names) and self.names[index] == project
+        return self.serials[index] if is_named and self.serials[index] >= 0 else None
+
+    def pick(self, projects: Iterable[str]) -> Serials:
+        """Those of ``projects``, as far as they are named here."""
+        names: list[str] = []
+        serials = array("q")
+        for name in sorted(set(projects)):
+            if (serial := self.find(name)) is not None:
+                names.append(name)
+                serials.append(serial)
+        return Serials(self.whole, names, serials)
 
     def told(self) -> dict[str, int]:
         """Those that the list told."""
-        return {project: serial for project, serial in self.projects.items() if serial >= 0}
+        return {name: serial for name, serial in zip(self.names, self.serials, strict=True) if serial >= 0}
+
+
+def make_serials(whole: int, serials: Mapping[str, int]) -> Serials:
+    """Of any order. There are as many as projects, so that each takes no more than its place in an array."""
+    names = sorted(serials)
+    return Serials(whole, names, array("q", map(serials.__getitem__, names)))
 
 
 class _Meta(msgspec.Struct):
@@ -78,7 +100,7 @@ def parse_serials(body: bytes, projects: Iterable[str], *, told: int | None) -> 
                 serials[name] = serial if serial is not None and known == _UNTOLD else _UNSURE
     except (msgspec.DecodeError, RecursionError, ValueError):
         return None
-    return Serials(whole=whole, projects=serials)
+    return make_serials(whole, serials)
 
 
 def _iterate(array: memoryview) -> Iterator[_Entry]:

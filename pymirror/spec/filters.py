@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Any
 
+import msgspec
+
 from pymirror.environment import Environment, UnknownEnvironmentError, make_environment
 from pymirror.spec.document import Path as KeyPath
 from pymirror.spec.document import quote, suggest
@@ -47,7 +49,7 @@ def read_filters(part: Part, entry: Document | ProjectEntry, path: KeyPath, base
             continue
         changes[name] = read(part, value, (*path, key))
         origins[key] = _origin(part, key, value, (*path, key))
-    return replace(base, **changes, origins=tuple(sorted(origins.items())))
+    return msgspec.structs.replace(base, **changes, origins=tuple(sorted(origins.items())))
 
 
 def _origin(part: Part, key: str, value: object, path: KeyPath) -> Origin:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import InvalidName, canonicalize_name
@@ -26,8 +26,7 @@ _RELEASES = re.compile(r"\s*([A-Za-z0-9._*?-]+)\s*(.*)", re.DOTALL)
 _FILE_GLOB = re.compile(r"[A-Za-z0-9._+!*?\[\]-]+")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(msgspec.Struct, frozen=True, kw_only=True):
     """A document, its lines and problems, and ``folder``, where it lies as seen from the spec's own folder.
 
     ``parent`` is the line of ``include`` that named it.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 _AMOUNT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*")
 
@@ -46,8 +47,7 @@ def parse_rate(text: str) -> float | None:
     return parse_size(size) if sign and unit.strip() == "s" else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MaxRemoval:
+class MaxRemoval(msgspec.Struct, frozen=True, kw_only=True):
     """How many published files one run may take off the pages: so many in any case, and a share of all, in percent."""
 
     files: int = 5

@@ -9,6 +9,8 @@ from math import isfinite
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+import msgspec
+
 from pymirror.spec.document import Path as KeyPath
 from pymirror.spec.document import quote
 from pymirror.spec.model import Network, Upstream
@@ -158,7 +160,7 @@ def read_network(parts: Iterable[Part], folder: Path) -> Network:
         given = part.document.network
         if given is None:
             continue
-        network = replace(
+        network = msgspec.structs.replace(
             network,
             connections=given.connections or network.connections,
             timeout_seconds=_seconds(part, "timeout", given.timeout, network.timeout_seconds),
@@ -171,7 +173,7 @@ def read_network(parts: Iterable[Part], folder: Path) -> Network:
             ca_file=_path(part, given.ca_file, ("network", "ca-file"), folder) or network.ca_file,
         )
         connections_per_host = given.connections_per_host or connections_per_host
-    return replace(network, connections_per_host=connections_per_host or network.connections)
+    return msgspec.structs.replace(network, connections_per_host=connections_per_host or network.connections)
 
 
 def read_stop_after(part: Part) -> float | None:
